@@ -1,0 +1,8 @@
+"""Deep Image Prior, reproduced: an untrained network, fitted to one corrupted image, restores it."""
+
+from dip_repro.fitting import FitResult, Settings, fit
+from dip_repro.networks import Hourglass, NetworkConfig
+from dip_repro.runtime import UserError
+
+__version__ = "0.1.0"
+__all__ = ["FitResult", "Hourglass", "NetworkConfig", "Settings", "UserError", "fit"]

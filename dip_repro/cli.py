@@ -1,0 +1,107 @@
+"""The command line: `dip-repro`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from torch import Tensor, nn
+
+from dip_repro import experiments, images, runtime
+from dip_repro.fitting import Settings, fit
+from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.operators import Identity, Mask
+from dip_repro.runtime import UserError
+
+app = typer.Typer(
+    help="Deep Image Prior, reproduced: run the paper's experiments, or restore a picture of your own.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Profile = Annotated[str, typer.Option(help="quick (a first look), laptop (the real effect) or paper (its settings)")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
+Photo = Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF; grey or RGB")]
+Output = Annotated[Path | None, typer.Option("--out", help="PNG to write [default: PICTURE-restored.png]")]
+Iterations = Annotated[int, typer.Option(help="when to stop")]
+MaxSide = Annotated[int | None, typer.Option(help="scale the picture down to this many pixels a side first")]
+
+
+@app.command("list")
+def list_experiments() -> None:
+    """Name every experiment, and what it answers in the paper."""
+    for experiment in experiments.EXPERIMENTS.values():
+        profiles = ", ".join(f"{profile} ({len(runs)})" for profile, runs in experiment.profiles.items())
+        typer.echo(f"{experiment.name:16s} {experiment.title}\n{'':16s} {experiment.answers}; runs: {profiles}")
+
+
+@app.command()
+def run(
+    name: str,
+    profile: Profile = "quick",
+    device: Device = "auto",
+    out: Annotated[Path, typer.Option(help="folder of records")] = experiments.RESULTS,
+) -> None:
+    """Run an experiment without Jupyter; finished records are kept, interrupted runs go on."""
+    for one in experiments.find(name).runs(profile):
+        record = experiments.perform(one, out, device)
+        scores = record["scores"]
+        typer.echo(
+            f"{one.name} [{profile}]: {scores['corrupted']:.2f} dB → {scores[one.scored]:.2f} dB "
+            f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
+        )
+
+
+@app.command()
+def denoise(
+    picture: Photo, out: Output = None, iterations: Iterations = 1800, max_side: MaxSide = None, device: Device = "auto"
+) -> None:
+    """Denoise a picture with the paper's settings: the exponential average of the iterates is written."""
+    image = shrink(images.open_image(picture), max_side)
+    restore(image, Identity(), Settings(iterations), device, out or restored(picture))
+
+
+@app.command()
+def inpaint(
+    picture: Photo,
+    mask: Annotated[Path, typer.Argument(help="picture of the same size: white is known, black is missing")],
+    out: Output = None,
+    iterations: Iterations = 6000,
+    device: Device = "auto",
+) -> None:
+    """Fill in what the mask marks as missing (black), with the paper's settings for text."""
+    operator = Mask(images.as_mask(images.open_image(mask)))
+    image = images.open_image(picture)
+    restore(operator(image), operator, Settings(iterations), device, out or restored(picture))
+
+
+def shrink(image: Tensor, max_side: int | None) -> Tensor:
+    longest = max(image.shape[-2:])
+    if max_side is None or longest <= max_side:
+        return image
+    size = [max(1, round(n * max_side / longest)) for n in image.shape[-2:]]
+    return nn.functional.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def restored(picture: Path) -> Path:
+    return picture.with_name(f"{picture.stem}-restored.png")
+
+
+def restore(measurement: Tensor, operator: nn.Module, settings: Settings, device: str, out: Path) -> None:
+    where = runtime.pick_device(device)
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder to write {out.name} to")
+    config = NetworkConfig(out_channels=len(measurement))
+    z = noise_input(config.in_channels, measurement.shape[-2:], seed=0).to(where)
+    result = fit(measurement, operator.to(where), Hourglass(config).to(where), z, settings)
+    images.save(result.average, out)
+    typer.echo(f"{out}: {result.stopped}, {result.seconds:.0f} s")
+
+
+def main() -> None:
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"dip-repro: {error}")

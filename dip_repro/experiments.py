@@ -1,0 +1,311 @@
+"""The paper's experiments as data: what is corrupted, how it is fitted, and in which of three sizes.
+
+A `Run` is plain data, says all that decides its outcome, and is stored whole in its record.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from dip_repro import corruptions, images, metrics, records, runtime
+from dip_repro.fitting import Fit, FitResult, Settings, finish
+from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.operators import Identity, Mask, size_of
+from dip_repro.runtime import ROOT, UserError
+
+RESULTS = ROOT / "data" / "results"
+PROFILES = ("quick", "laptop", "paper")
+
+
+@dataclass
+class Problem:
+    """What a task makes of an image: tensors (C, H, W); `truth` is for scores alone, None where it is not known."""
+
+    truth: Tensor | None
+    corrupted: Tensor
+    measurement: Tensor
+    operator: nn.Module
+    score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """x0 = x + noise of `sigma_8bit` grey levels, or the file `noisy` that someone published."""
+
+    image: str
+    side: int | None = None
+    sigma_8bit: float = 25
+    noisy: str | None = None
+    stored: str = "8bit"
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        if self.noisy:
+            noisy = images.open_image(self.noisy)
+            agree(truth, noisy, self.noisy)
+        else:
+            noisy = corruptions.gaussian_noise(truth, self.sigma_8bit, seed, self.stored)
+        return Problem(truth, noisy, noisy, Identity())
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """x0 = x ⊙ m with a Bernoulli mask m, or the file `masked` that someone published, its zeros missing."""
+
+    image: str
+    side: int | None = None
+    missing: float = 0.5
+    masked: str | None = None
+    normalise: str = "all"
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        if self.masked:
+            corrupted = images.open_image(self.masked)
+            agree(truth, corrupted, self.masked)
+            mask = images.known_from_zeros(corrupted)
+        else:
+            mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, seed)
+            corrupted = truth * mask
+        operator = Mask(mask, self.normalise)
+        return Problem(truth, corrupted, operator(corrupted), operator)
+
+
+def open_at(name: str, side: int | None) -> Tensor:
+    image = images.open_image(name)
+    return metrics.quantise(images.resize(image, side)) if side else image
+
+
+def agree(truth: Tensor, other: Tensor, name: str) -> None:
+    if truth.shape != other.shape:
+        raise UserError(f"{name} is {size_of(other)} and the image {size_of(truth)}: give them one size")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
+
+    name: str
+    task: Denoising | Restoration
+    network: NetworkConfig
+    settings: Settings
+    seed: int = 0
+    scored: str = "image"
+
+    @property
+    def configuration(self) -> dict:
+        """All that decides the outcome, as JSON holds it."""
+        parts = {"network": self.network, "settings": self.settings, "task": self.task}
+        plain = {name: {k: listed(v) for k, v in asdict(part).items()} for name, part in parts.items()}
+        plain["task"] = {"kind": type(self.task).__name__} | plain["task"]
+        return plain | {"seed": self.seed, "scored": self.scored}
+
+
+def listed(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def prepare(run: Run, device: torch.device | str = "cpu", checkpoint: Path | None = None) -> tuple[Problem, Fit]:
+    """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone."""
+    problem = run.task.problem(run.seed)
+    size = problem.corrupted.shape[-2:]
+    network = Hourglass(run.network, run.seed).to(device)
+    z = noise_input(run.network.in_channels, size, run.seed).to(device)
+    truth = problem.truth.to(device)
+
+    def observe(image: Tensor, average: Tensor) -> dict:
+        return {"psnr": problem.score(image, truth), "psnr_average": problem.score(average, truth)}
+
+    operator = problem.operator.to(device)
+    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observe, checkpoint)
+
+
+def perform(run: Run, folder: Path = RESULTS, device: str = "auto", progress: bool = True) -> dict:
+    """Run it, unless its record is there already, and return the record, saved below `folder`.
+
+    An interrupted run goes on from its checkpoint.
+    """
+    path = folder / f"{run.name}.json"
+    if path.exists():
+        record = records.load(path)
+        if record["key"] == records.key(run.configuration):
+            return record
+        raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    where = runtime.pick_device(device)
+    problem, fitting = prepare(run, where, path.with_suffix(".checkpoint"))
+    result = finish(fitting, progress)
+    record = make_record(run, problem, result, where)
+    records.save(record, getattr(result, run.scored), folder)
+    return record
+
+
+def make_record(run: Run, problem: Problem, result: FitResult, device: torch.device) -> dict:
+    history = result.history
+    best = history.psnr.idxmax()
+    scores = {
+        "corrupted": problem.score(problem.corrupted, problem.truth),
+        "image": problem.score(result.image, problem.truth),
+        "average": problem.score(result.average, problem.truth),
+        "best_by_truth": history.psnr[best],
+    }
+    return {
+        "schema": records.SCHEMA,
+        "name": run.name,
+        "key": records.key(run.configuration),
+        "configuration": run.configuration,
+        "inputs": {
+            "truth": records.tensor_hash(problem.truth),
+            "measurement": records.tensor_hash(problem.measurement),
+        },
+        "scores": {name: round(float(value), 4) for name, value in scores.items()}
+        | {"ssim": round(metrics.ssim(getattr(result, run.scored), problem.truth), 5)},
+        "curves": records.curves(history),
+        "run": {
+            "stopped": result.stopped,
+            "iterations": int(history.iteration.iloc[-1]),
+            "best_iteration_by_truth": int(history.iteration[best]),
+            "rollbacks": result.rollbacks,
+            "seconds": round(result.seconds, 2),
+            "peak_memory_mb": round(runtime.peak_memory_mb(device)),
+        },
+        "provenance": runtime.provenance(device),
+    }
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A declaration: what it answers in the paper, and its runs by profile."""
+
+    name: str
+    title: str
+    answers: str
+    profiles: dict[str, tuple[Run, ...]]
+
+    def runs(self, profile: str) -> tuple[Run, ...]:
+        if profile not in self.profiles:
+            raise UserError(f"{self.name} has no profile {profile!r}; it has {', '.join(self.profiles)}")
+        return self.profiles[profile]
+
+
+def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
+    return {profile: (Run(f"{name}/{profile}", **parts),) for profile, parts in profiles.items()}
+
+
+GREY = NetworkConfig(out_channels=1)
+
+START = Experiment(
+    "start",
+    "An untrained network restores a noisy picture",
+    "Figs. 2 and 3, Table 1 in small",
+    one_of_each(
+        "start",
+        {
+            "quick": {
+                "task": Denoising("astronaut", side=64),
+                "network": NetworkConfig.uniform(width=64, depth=3),
+                "settings": Settings(iterations=1000),
+                "scored": "average",
+            },
+            "laptop": {
+                "task": Denoising("astronaut", side=256),
+                "network": NetworkConfig(),
+                "settings": Settings(iterations=1800),
+                "scored": "average",
+            },
+            "paper": {
+                "task": Denoising(
+                    "project-page/Denoising/Color/25/F16_GT.png",
+                    noisy="project-page/Denoising/Color/25/F16_noisy.png",
+                ),
+                "network": NetworkConfig(),
+                "settings": Settings(iterations=1800),
+                "scored": "average",
+            },
+        },
+    ),
+)
+
+PAGE = "project-page/Reconstruction/Gray/50p"
+RESTORED = (
+    "barbara",
+    "boat",
+    "Cameraman256",
+    "couple",
+    "fingerprint",
+    "hill",
+    "house",
+    "Lena512",
+    "man",
+    "montage",
+    "peppers256",
+)
+
+
+def restoration_settings(iterations: int, **readings) -> Settings:
+    return Settings(iterations, learning_rate=0.001, **readings)
+
+
+RESTORATION = Experiment(
+    "restoration-50",
+    "Half of the pixels restored",
+    "Table of restoration, Sec. 4 (50 % missing)",
+    {
+        "quick": tuple(
+            Run(
+                f"restoration-50/quick-{name}",
+                Restoration(name, side=96),
+                NetworkConfig.uniform(width=64, depth=4, out_channels=1),
+                # A tenth of the paper's steps wants a larger rate; the paper's is 0.001 over 11 000 iterations.
+                Settings(iterations=600, learning_rate=0.01),
+            )
+            for name in ("camera", "coins")
+        ),
+        "laptop": (
+            Run("restoration-50/laptop-camera", Restoration("camera", side=256), GREY, restoration_settings(2000)),
+        ),
+        "paper": tuple(
+            Run(
+                f"restoration-50/{name}",
+                Restoration(f"{PAGE}/{name}_GT.png", masked=f"{PAGE}/{name}_masked.png"),
+                GREY,
+                restoration_settings(11000),
+            )
+            for name in RESTORED
+        ),
+    },
+)
+
+BRANCHING = Experiment(
+    "branching",
+    "Where the skip starts, and where the up block up-samples",
+    "Fig. 21, open questions 1 and 5",
+    {
+        "paper": tuple(
+            Run(
+                f"branching/house-{skip_from}-{upsample_at}",
+                Restoration(f"{PAGE}/house_GT.png", masked=f"{PAGE}/house_masked.png"),
+                NetworkConfig(out_channels=1, skip_from=skip_from, upsample_at=upsample_at),
+                restoration_settings(2000),
+            )
+            for skip_from in ("input", "output")
+            for upsample_at in ("start", "end")
+        ),
+    },
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (START, RESTORATION, BRANCHING)}
+
+
+def find(name: str) -> Experiment:
+    """Return the experiment called `name`, or suggest the nearest."""
+    if name not in EXPERIMENTS:
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0)
+        raise UserError(f"no experiment {name!r}; did you mean {near[0]}? (`dip-repro list` names them)")
+    return EXPERIMENTS[name]

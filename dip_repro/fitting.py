@@ -1,0 +1,287 @@
+"""The optimisation loop: minimise E(f_θ(z); x0) over θ with Adam, from random weights, and stop after a set count."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from dip_repro import runtime
+from dip_repro.runtime import UserError, stream
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to fit: the paper's settings, then the readings of its text (README lists them)."""
+
+    iterations: int
+    learning_rate: float = 0.01
+    sigma_p: float = 1 / 30
+    average_weight: float = 0.99
+    # Readings
+    perturbation: str = "fixed"
+    average_start: int = 0
+    reduction: str = "mean"
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    rollback_threshold: float = 0.1  # of the first loss
+    # How often the loss is looked at, scores are taken and a place to return to is kept
+    report_every: int = 10
+
+    def __post_init__(self):
+        if self.iterations < 1 or self.report_every < 1:
+            raise UserError("iterations and report_every must be at least 1")
+        if self.learning_rate < 0 or self.sigma_p < 0 or not 0 <= self.average_weight < 1:
+            raise UserError("learning_rate and sigma_p must not be negative, and average_weight lies in [0, 1)")
+        if self.perturbation not in ("fixed", "walk"):
+            raise UserError(f"perturbation = {self.perturbation!r} is not one of fixed, walk")
+        if self.reduction not in ("mean", "sum"):
+            raise UserError(f"reduction = {self.reduction!r} is not one of mean, sum")
+
+
+@dataclass
+class FitResult:
+    """What a fit leaves: images (C, H, W) in [0, 1] on the CPU, and the curves sampled every `report_every`.
+
+    `history` has the columns iteration, loss, seconds, and those that the observer returned.
+    """
+
+    image: Tensor
+    average: Tensor
+    history: pd.DataFrame
+    stopped: str
+    rollbacks: int
+    seconds: float
+
+
+@dataclass
+class Report:
+    """What a notebook sees while the loop runs: detached iterates (C, H, W) and the newest row of the history."""
+
+    iteration: int
+    image: Tensor
+    average: Tensor
+    row: dict
+
+
+Observer = Callable[[Tensor, Tensor], dict]
+
+
+class Fit:
+    """One fit, as an iterator: `for report in Fit(...)` runs it; `fit(...)` runs it to its end.
+
+    Parameters
+    ----------
+    measurement : (C', H', W') tensor, what was observed; x0.
+    operator : callable (1, C, H, W) → (1, C', H', W'), what maps an image to a measurement.
+    network : f_θ, (1, C_z, H, W) → (1, C, H, W); its weights are changed in place.
+    z : (1, C_z, H, W), the fixed input.
+    settings : how to fit.
+    seed : names the stream "perturbation".
+    observer : called with the detached iterate and average, (C, H, W), at every report; the dict of scalars it
+        returns goes to the history. It is the only place where the ground truth may stand, and nothing here reads it.
+    checkpoint : file to resume from, and to write every `checkpoint_seconds` and when the loop is left early.
+
+    Raises
+    ------
+    UserError : a measurement with NaN or of another shape, a checkpoint of another fit.
+    """
+
+    max_rollbacks = 10
+
+    def __init__(
+        self,
+        measurement: Tensor,
+        operator: Callable[[Tensor], Tensor],
+        network: nn.Module,
+        z: Tensor,
+        settings: Settings,
+        seed: int = 0,
+        observer: Observer | None = None,
+        checkpoint: Path | None = None,
+        checkpoint_seconds: float = 60,
+    ):
+        runtime.tune_allocator()
+        self.settings, self.operator, self.network, self.observer = settings, operator, network, observer
+        self.device = z.device
+        self.z, self.measurement = z, measurement[None].to(self.device)
+        self.check()
+        self.optimizer = torch.optim.Adam(
+            network.parameters(), settings.learning_rate, (settings.beta_1, settings.beta_2), settings.epsilon
+        )
+        self.noise = stream(seed, "perturbation", self.device)
+        self.iteration, self.rollbacks, self.seconds = 0, 0, 0.0
+        self.stopped = ""
+        self.rows: list[dict] = []
+        self.image = self.average = None
+        self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
+        self.identity = hashlib.sha256(
+            json.dumps([asdict(settings), seed, list(z.shape)]).encode() + self.measurement.cpu().numpy().tobytes()
+        ).hexdigest()
+        if checkpoint and checkpoint.exists():
+            self.resume()
+        self.good = self.state()
+
+    def check(self) -> None:
+        if not torch.isfinite(self.measurement).all():
+            raise UserError("the measurement holds NaN or infinite values: nothing was computed; mask or repair them")
+        if hasattr(self.network, "check_size"):
+            self.network.check_size(*self.z.shape[-2:])
+        with torch.no_grad():
+            channels = getattr(getattr(self.network, "config", None), "out_channels", self.measurement.shape[1])
+            predicted = self.operator(torch.zeros(1, channels, *self.z.shape[-2:], device=self.device))
+        if predicted.shape != self.measurement.shape:
+            raise UserError(
+                f"the measurement is {tuple(self.measurement.shape[1:])}, and the operator maps the network's image "
+                f"to {tuple(predicted.shape[1:])}: give a measurement, a z and channels that agree"
+            )
+
+    def __iter__(self) -> Iterator[Report]:
+        last_saved = time.monotonic()
+        try:
+            while not self.stopped:
+                start = time.perf_counter()
+                until = min(self.iteration + self.settings.report_every, self.settings.iterations)
+                while self.iteration < until:
+                    loss = self.step()
+                report = self.report(loss, start)
+                if self.checkpoint and time.monotonic() - last_saved > self.checkpoint_seconds:
+                    self.save()
+                    last_saved = time.monotonic()
+                yield report
+        finally:
+            if self.checkpoint and not self.stopped:
+                self.save()
+
+    def step(self) -> Tensor:
+        """One iteration; returns its loss, still on the device."""
+        settings = self.settings
+        self.iteration += 1
+        z = self.z
+        if settings.sigma_p:
+            perturbation = torch.randn(z.shape, generator=self.noise, device=self.device)
+            z = z.add(perturbation, alpha=settings.sigma_p)
+            if settings.perturbation == "walk":
+                self.z = z
+        self.optimizer.zero_grad(set_to_none=True)
+        x = self.network(z)
+        error = (self.operator(x) - self.measurement).square()
+        loss = error.mean() if settings.reduction == "mean" else error.sum()
+        loss.backward()
+        self.optimizer.step()
+        self.image = x.detach()
+        if self.average is None or self.iteration <= settings.average_start:
+            self.average = self.image.clone()
+        else:
+            self.average.lerp_(self.image, 1 - settings.average_weight)
+        return loss.detach()
+
+    def report(self, loss: Tensor, start: float) -> Report:
+        """Read the loss, return to the last good state where it jumped, and take the scores."""
+        row = {"iteration": self.iteration, "loss": float(loss)}  # waits for the device
+        self.seconds += time.perf_counter() - start
+        first, previous = (self.rows[0]["loss"], self.rows[-1]["loss"]) if self.rows else (0.0, math.inf)
+        if not row["loss"] <= previous + self.settings.rollback_threshold * first:  # NaN included
+            self.roll_back()
+            row["loss"] = previous
+        else:
+            self.good = self.state()
+        if self.iteration >= self.settings.iterations and not self.stopped:
+            self.stopped = "iterations done"
+        if self.observer:
+            scores = self.observer(self.image[0], self.average[0])
+            row |= {name: float(value) for name, value in scores.items()}
+        row["seconds"] = self.seconds
+        self.rows.append(row)
+        return Report(self.iteration, self.image[0], self.average[0], row)
+
+    def state(self) -> dict:
+        """What decides the rest of the run, but for the count of iterations and the stream of perturbations."""
+        return {
+            "network": copy.deepcopy(self.network.state_dict()),
+            "optimizer": copy.deepcopy(self.optimizer.state_dict()),
+            "image": self.image,
+            "average": None if self.average is None else self.average.clone(),
+        }
+
+    def restore(self, state: dict) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        self.image = state["image"]
+        self.average = None if state["average"] is None else state["average"].clone()
+
+    def roll_back(self) -> None:
+        """The paper's remedy for a destabilised optimisation: back to the parameters before the loss jumped."""
+        self.rollbacks += 1
+        if self.good["image"] is None:
+            raise UserError("the loss is not finite from the start: lower the learning rate")
+        self.restore(self.good)
+        if self.rollbacks > self.max_rollbacks:
+            self.stopped = f"destabilised: rolled back {self.rollbacks} times"
+
+    def save(self) -> None:
+        """Write the checkpoint whole or not at all."""
+        data = self.state() | {
+            "identity": self.identity,
+            "z": self.z,
+            "noise": self.noise.get_state(),
+            "counts": [self.iteration, self.rollbacks, self.seconds],
+            "rows": self.rows,
+        }
+        with runtime.written_whole(self.checkpoint) as partial:
+            torch.save(data, partial)
+
+    def resume(self) -> None:
+        data = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        if data["identity"] != self.identity:
+            raise UserError(f"{self.checkpoint} belongs to another fit: remove it, or name another file")
+        self.restore(data)
+        self.z, self.rows = data["z"], data["rows"]
+        self.noise.set_state(data["noise"].cpu())
+        self.iteration, self.rollbacks, self.seconds = data["counts"]
+
+    @property
+    def result(self) -> FitResult:
+        return FitResult(
+            image=self.image[0].cpu(),
+            average=self.average[0].cpu(),
+            history=pd.DataFrame(self.rows),
+            stopped=self.stopped or f"left at iteration {self.iteration}",
+            rollbacks=self.rollbacks,
+            seconds=self.seconds,
+        )
+
+
+def fit(*arguments, progress: bool = True, **named) -> FitResult:
+    """Run a `Fit` of these arguments to its end; see `finish`."""
+    return finish(Fit(*arguments, **named), progress)
+
+
+def finish(run: Fit, progress: bool = True) -> FitResult:
+    """Run `run` to its end and return its result; its checkpoint is then removed."""
+    for _ in watched(run, progress):
+        pass
+    if run.checkpoint:
+        run.checkpoint.unlink(missing_ok=True)
+    return run.result
+
+
+def watched(run: Fit, progress: bool = True) -> Iterator[Report]:
+    """Iterate over `run` under a progress bar: loss, scores where observed, time left."""
+    bar = tqdm(total=run.settings.iterations, initial=run.iteration, unit="it", disable=not progress, mininterval=0.5)
+    with bar:
+        for report in run:
+            bar.set_postfix({k: f"{v:.4g}" for k, v in report.row.items() if k not in ("iteration", "seconds")}, False)
+            bar.update(report.iteration - bar.n)
+            yield report

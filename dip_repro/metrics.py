@@ -1,0 +1,45 @@
+"""PSNR and SSIM by the protocols of the paper's tables. Images are (C, H, W) in [0, 1]; results in dB are 0-d tensors.
+
+Scores are taken on the image clipped to [0, 1] and rounded to 8 bits, the one that is stored (reading 12).
+"""
+
+from __future__ import annotations
+
+import torch
+from skimage.metrics import structural_similarity
+from torch import Tensor
+
+
+def quantise(image: Tensor) -> Tensor:
+    """Clip to [0, 1] and round to 8 bits."""
+    return (image.clamp(0, 1) * 255).round() / 255
+
+
+def psnr(image: Tensor, truth: Tensor, border: int = 0) -> Tensor:
+    """Return the PSNR in dB over the joint squared error of all channels, less `border` pixels on each side."""
+    inside = slice(border, -border or None)
+    error = (quantise(image) - truth)[..., inside, inside]
+    return -10 * torch.log10(error.square().mean())
+
+
+def luma(image: Tensor) -> Tensor:
+    """Return ITU-R BT.601 luma, (1, H, W), from RGB (3, H, W): 16/255 to 235/255."""
+    weights = torch.tensor([65.481, 128.553, 24.966], device=image.device) / 255
+    return (16 / 255 + torch.einsum("c,chw->hw", weights, image))[None]
+
+
+def psnr_luma(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
+    """Return the PSNR in dB on luma, as in the super-resolution tables (its border is 4 pixels)."""
+    inside = slice(border, -border or None)
+    error = (luma(quantise(image)) - luma(truth))[..., inside, inside]
+    return -10 * torch.log10(error.square().mean())
+
+
+def ssim(image: Tensor, truth: Tensor) -> float:
+    """Return the structural similarity (Wang et al. 2004: Gaussian window of 1.5 pixels) of two images."""
+    first, second = (x.detach().cpu().double().numpy() for x in (quantise(image), truth))
+    return float(
+        structural_similarity(
+            first, second, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+    )

@@ -1,0 +1,129 @@
+"""The machine a run stands on: errors, random streams, device, allocator, provenance."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class UserError(Exception):
+    """A sentence for the user: what was wrong, and what would do."""
+
+
+def stream(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Generator:
+    """Return the random stream `name` of `seed`.
+
+    Two runs that differ in one setting draw everything else alike, because no stream advances another.
+    """
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device called `name`; "auto" is the GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device {name!r}: this PyTorch sees no GPU; use --device cpu, or a CUDA build of PyTorch")
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise UserError(f"device {name!r} is not one PyTorch knows; use auto, cpu or cuda") from None
+
+
+@functools.cache
+def tune_allocator() -> str:
+    """Let glibc keep the memory it was given, and return what was done, for the record.
+
+    A step frees and asks again for blocks of a hundred megabytes; by default glibc returns each of them to the
+    system, and every page is faulted in again. Must come before the first large allocation.
+    """
+    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return "system default"
+    trim_threshold, top_pad, mmap_max, large = -1, -2, -4, 2**31 - 1
+    mallopt = ctypes.CDLL(None).mallopt
+    done = mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28)
+    return "glibc keeps freed blocks" if all(done) else "system default"
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a path to write to that becomes `path` once all went well: a reader never sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until `device` has done all it was asked, so that a clock read next means something."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return the most memory this process has held on `device` (on the CPU: resident), in MB."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit of the code, with "+" where a tracked file of the package differs from it."""
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "dip_repro") else "")
+    except FileNotFoundError:
+        return ""
+
+
+@functools.cache
+def processor() -> str:
+    """Return the processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def provenance(device: torch.device) -> dict:
+    """Return what a record says of where it was made."""
+    import numpy
+    import skimage
+
+    return {
+        "commit": commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": numpy.__version__,
+        "scikit-image": skimage.__version__,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "allocator": tune_allocator(),
+    }
