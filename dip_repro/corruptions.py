@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
@@ -38,4 +39,4 @@ def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:
     line = (text + " ") * (1 + columns // max(1, int(draw.textlength(text, font))))
     for row, y in enumerate(range(height // 4, rows, height * 3 // 2)):
         draw.text((-row * 2 * height, y), line * 2, 0, font)
-    return torch.tensor(page.getdata(), dtype=torch.float32).reshape(1, rows, columns)
+    return torch.from_numpy(np.array(page))[None].float()

@@ -1,0 +1,35 @@
+# `make figures`: the environment, then every notebook executed and figures/ written. `make test`: it, then every test.
+PYTHON ?= python3
+# Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
+TORCH_INDEX ?=
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
+
+.PHONY: figures test lint lock clean
+
+$(VENV)/installed: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+figures: $(VENV)/installed
+	$(BIN)/jupyter execute --inplace --timeout=600 $(NOTEBOOKS)
+
+test: $(VENV)/installed lint
+	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 tests notebooks
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The lock from what pyproject.toml allows, in a fresh environment.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test]'
+	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' > requirements.lock
+
+clean:
+	rm -rf $(VENV) build

@@ -1,0 +1,114 @@
+import itertools
+
+import pytest
+import torch
+
+from dip_repro.blocks import Down, Skip, Up
+from dip_repro.networks import Hourglass, NetworkConfig, count_parameters, mesh_input, noise_input
+from dip_repro.runtime import UserError
+
+BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
+SMALL = {"width": 8, "skip": 2, "in_channels": 3}
+
+
+@pytest.mark.parametrize("depth", range(1, 7))
+@pytest.mark.parametrize("size", [(128, 128), (71, 97), (65, 130)])
+def test_any_depth_and_odd_size_keeps_the_size(depth, size):
+    network = Hourglass(NetworkConfig.uniform(depth=depth, **SMALL))
+    assert network(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+
+
+@pytest.mark.parametrize(("skip_from", "upsample_at", "join"), BRANCHES)
+@pytest.mark.parametrize("odd_sizes", ["crop", "canvas"])
+def test_every_branching_runs_and_differs(skip_from, upsample_at, join, odd_sizes):
+    config = NetworkConfig.uniform(
+        depth=3, skip_from=skip_from, upsample_at=upsample_at, join=join, odd_sizes=odd_sizes, **SMALL
+    )
+    z = noise_input(3, (37, 50), seed=0)
+    image = Hourglass(config)(z)
+    assert image.shape == (1, 3, 37, 50)
+    reference = Hourglass(NetworkConfig.uniform(depth=3, **SMALL))(z)
+    same = (skip_from, upsample_at, join, odd_sizes) == ("input", "start", "concat", "crop")
+    assert torch.equal(image, reference) == same
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("upsample", "nearest"), ("padding", "zeros"), ("align_corners", True), ("norm_first", False), ("slope", 0.2)]
+    + [("initialisation", name) for name in ("kaiming_normal", "xavier_normal")]
+    + [("n_s", (2, 0, 2)), ("k_u", (5, 3, 3))],
+)
+def test_a_setting_changes_the_output(setting, value):
+    z = noise_input(3, (32, 32), seed=0)
+    reading = NetworkConfig.uniform(depth=3, **SMALL | {setting: value} if setting not in ("n_s", "k_u") else SMALL)
+    if setting in ("n_s", "k_u"):
+        reading = NetworkConfig(**{**reading.__dict__, setting: value})
+    assert not torch.allclose(Hourglass(reading)(z), Hourglass(NetworkConfig.uniform(depth=3, **SMALL))(z))
+
+
+def test_a_bias_before_batch_norm_has_no_effect_on_the_image():
+    z = noise_input(3, (32, 32), seed=0)
+    with_bias, without = (
+        Hourglass(NetworkConfig.uniform(depth=2, bias_before_norm=bias, **SMALL))(z) for bias in (True, False)
+    )
+    torch.testing.assert_close(with_bias, without, atol=1e-5, rtol=0)
+
+
+def test_the_blocks_shapes():
+    config = NetworkConfig()
+    x = torch.rand(1, 16, 20, 31)
+    assert Down(16, config=config)(x).shape == (1, 128, 10, 16)
+    assert Skip(16, config=config)(x).shape == (1, 4, 20, 31)
+    up = Up(128, 4, config=config)
+    assert up(torch.rand(1, 128, 10, 16), torch.rand(1, 4, 20, 31), x.shape[-2:]).shape == (1, 128, 20, 31)
+
+
+def test_parameter_counts_by_hand():
+    # One depth of widths d, u, s on c channels: d_i (9cd + 2d + 9dd + 2d), s_i (cs + 2s), u_i (2(d + s) + 9(d + s)u
+    # + 2u + uu + 2u), last 3u + 3.
+    c, d, u, s = 5, 7, 11, 3
+    by_hand = (9 * c * d + 2 * d + 9 * d * d + 2 * d) + (c * s + 2 * s)
+    by_hand += 2 * (d + s) + 9 * (d + s) * u + 2 * u + u * u + 2 * u + 3 * u + 3
+    config = NetworkConfig(in_channels=c, n_d=(d,), n_u=(u,), n_s=(s,), k_d=(3,), k_u=(3,), k_s=(1,))
+    assert count_parameters(Hourglass(config)) == by_hand
+    down = 9 * 32 * 128 + 9 * 128 * 128 * 9 + 10 * 2 * 128
+    skip = (32 + 4 * 128) * 4 + 5 * 2 * 4
+    up = 5 * (2 * 132 + 9 * 132 * 128 + 128 * 128 + 2 * 2 * 128) + 3 * 128 + 3
+    assert count_parameters(Hourglass(NetworkConfig())) == down + skip + up == 2_215_251
+
+
+def test_layers_that_two_configurations_share_start_alike():
+    one = Hourglass(NetworkConfig.uniform(depth=3, **SMALL), seed=3)
+    other = Hourglass(NetworkConfig.uniform(depth=3, norm_first=False, **SMALL), seed=3)
+    assert torch.equal(one.downs[1][3].weight, other.downs[1][3].weight)
+    assert torch.equal(one.head.weight, other.head.weight)
+    assert not torch.equal(one.head.weight, Hourglass(one.config, seed=4).head.weight)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"n_u": (128,)}, "one entry per depth"),
+        ({"k_d": (2,) * 5}, "odd"),
+        ({"n_d": (0,) * 5}, "at least 1"),
+        ({"upsample": "bicubic"}, "bilinear, nearest"),
+        ({"skip_from": "both"}, "input, output"),
+    ],
+)
+def test_a_wrong_configuration_is_told(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        NetworkConfig(**change)
+
+
+def test_too_small_an_image_is_told():
+    with pytest.raises(UserError, match="at least 33"):
+        Hourglass(NetworkConfig.uniform(width=4, depth=5)).check_size(32, 200)
+    assert Hourglass(NetworkConfig.uniform(width=4, depth=5))(torch.rand(1, 32, 33, 33)).shape[-2:] == (33, 33)
+
+
+def test_the_inputs():
+    z = noise_input(32, (10, 12), seed=1)
+    assert z.shape == (1, 32, 10, 12) and z.min() >= 0 and 0.09 < z.max() <= 0.1
+    assert torch.equal(z, noise_input(32, (10, 12), seed=1))
+    columns, rows = mesh_input((3, 5))[0]
+    assert columns[0].tolist() == [0, 0.25, 0.5, 0.75, 1] and rows[:, 0].tolist() == [0, 0.5, 1]

@@ -1,0 +1,33 @@
+"""What nbval does not see: how notebooks are stored, and that their claims can fail."""
+
+import nbformat
+import pytest
+import torch
+
+from dip_repro import figures
+from dip_repro.runtime import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+
+
+def code_cells(path):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_stored_as_run_once_in_order_with_parameters(path):
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
+    assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
+    assert max(len(cell.source.splitlines()) for cell in cells) <= 20
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_claims_fail_when_the_optimiser_stands_still(path, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self, closure=None: None)
+    monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    names = {}
+    for cell in code_cells(path):
+        exec(compile(cell.source, path.name, "exec"), names)
+    assert "yes" not in set(names["table"].holds)

@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from dip_repro import baselines, corruptions
+from dip_repro.operators import Mask
+from dip_repro.runtime import UserError
+
+
+def test_noise_has_its_standard_deviation_and_stream():
+    grey = torch.full((3, 200, 200), 0.5)
+    noisy = corruptions.gaussian_noise(grey, 25, seed=1, stored="real")
+    assert abs((noisy - grey).std() * 255 - 25) < 0.2
+    stored = corruptions.gaussian_noise(grey, 25, seed=1)
+    assert torch.equal(stored * 255, (stored * 255).round()) and (stored - noisy).abs().max() < 0.51 / 255
+    assert not torch.equal(stored, corruptions.gaussian_noise(grey, 25, seed=2))
+    with pytest.raises(UserError, match="not negative"):
+        corruptions.gaussian_noise(grey, -1, seed=0)
+
+
+def test_missing_pixels_are_bernoulli():
+    mask = corruptions.missing_pixels((300, 300), 0.8, seed=0)
+    assert mask.shape == (1, 300, 300) and set(mask.unique().tolist()) == {0, 1}
+    assert abs(mask.mean() - 0.2) < 0.006
+    with pytest.raises(UserError, match="less than 1"):
+        corruptions.missing_pixels((3, 3), 1.0, seed=0)
+
+
+def test_text_covers_some_pixels():
+    mask = corruptions.text_mask((120, 160), "deep image prior", height=12)
+    assert mask.shape == (1, 120, 160) and 0.5 < mask.mean() < 0.95
+
+
+def test_the_mask_as_an_operator():
+    mask = torch.tensor([[[1.0, 0, 0, 1]]])
+    x = torch.rand(2, 3, 1, 4)
+    assert torch.equal(Mask(mask)(x), x * mask)
+    known = Mask(mask, normalise="known")(x)
+    torch.testing.assert_close(known.square().mean(), (x * mask).square().sum() / 12)
+    # It is its own adjoint: <Ax, y> = <x, Ay>.
+    y = torch.rand(2, 3, 1, 4)
+    torch.testing.assert_close((Mask(mask)(x) * y).sum(), (x * Mask(mask)(y)).sum())
+
+
+@pytest.mark.parametrize(
+    ("mask", "sentence"),
+    [(torch.zeros(1, 4, 4), "every pixel as missing"), (torch.full((1, 4, 4), 0.5), "threshold")],
+)
+def test_a_wrong_mask_is_told(mask, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Mask(mask)
+
+
+def test_a_mask_of_another_size_is_told():
+    with pytest.raises(UserError, match="4×4 and the image 5×5"):
+        Mask(torch.ones(1, 4, 4))(torch.rand(1, 3, 5, 5))
+
+
+def test_interpolation_keeps_the_known_and_a_linear_ramp():
+    ramp = torch.linspace(0, 1, 40).expand(2, 30, 40).contiguous()
+    mask = corruptions.missing_pixels((30, 40), 0.5, seed=0)
+    mask[0, [0, 0, -1, -1], [0, -1, 0, -1]] = 1
+    linear = baselines.interpolate_missing(ramp * mask, mask)
+    torch.testing.assert_close(linear, ramp, atol=1e-5, rtol=0)
+    nearest = baselines.interpolate_missing(ramp * mask, mask, "nearest")
+    assert torch.equal(nearest * mask, ramp * mask) and not torch.allclose(nearest, ramp, atol=1e-3)

@@ -1,0 +1,98 @@
+import json
+
+import pytest
+import torch
+
+from dip_repro import experiments, images, records
+from dip_repro.experiments import Denoising, Run
+from dip_repro.fitting import Fit, Settings
+from dip_repro.networks import NetworkConfig
+from dip_repro.runtime import UserError
+
+TINY = Run("tiny/one", Denoising("camera", side=32), NetworkConfig.uniform(width=8, depth=2, skip=2), Settings(20))
+TINY = Run(TINY.name, TINY.task, NetworkConfig.uniform(width=8, depth=2, skip=2, out_channels=1), TINY.settings)
+
+
+@pytest.fixture
+def record(tmp_path):
+    return experiments.perform(TINY, tmp_path, "cpu", progress=False)
+
+
+def test_a_record_holds_what_proves_it(record, tmp_path):
+    assert records.load(tmp_path / "tiny/one.json") == json.loads((tmp_path / "tiny/one.json").read_text()) == record
+    assert record["configuration"]["task"]["kind"] == "Denoising"
+    assert record["run"]["iterations"] == 20 and record["run"]["peak_memory_mb"] > 0
+    assert {"commit", "torch", "device", "threads", "allocator"} <= record["provenance"].keys()
+    assert records.history(record).iteration.tolist() == [10, 20]
+    truth = TINY.task.problem(0).truth
+    stored = images.open_image(tmp_path / "tiny/one.png")
+    assert float(experiments.metrics.psnr(stored, truth)) == pytest.approx(record["scores"]["image"], abs=1e-3)
+    assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_a_finished_record_is_kept(record, tmp_path, monkeypatch):
+    monkeypatch.setattr(Fit, "step", lambda self: pytest.fail("ran again"))
+    assert experiments.perform(TINY, tmp_path, "cpu", progress=False) == record
+
+
+def test_another_configuration_does_not_overwrite_it(record, tmp_path):
+    other = Run(TINY.name, TINY.task, TINY.network, TINY.settings, seed=1)
+    with pytest.raises(UserError, match="another configuration"):
+        experiments.perform(other, tmp_path, "cpu", progress=False)
+
+
+def test_damaged_records_are_named_and_not_counted(record, tmp_path):
+    whole = (tmp_path / "tiny/one.json").read_text()
+    (tmp_path / "half.json").write_text(whole[: len(whole) // 2])
+    (tmp_path / "old.json").write_text(json.dumps(record | {"schema": 0}))
+    changed = json.loads(whole)
+    changed["configuration"]["seed"] = 7
+    (tmp_path / "changed.json").write_text(json.dumps(changed))
+    found, damaged = records.load_all(tmp_path)
+    assert list(found) == ["tiny/one"] and len(damaged) == 3
+    assert all(any(name in sentence for sentence in damaged) for name in ("half.json", "old.json", "changed.json"))
+
+
+def test_an_interrupted_run_goes_on(tmp_path):
+    checkpoint = tmp_path / "tiny/one.checkpoint"
+    checkpoint.parent.mkdir()
+    _, fitting = experiments.prepare(TINY, "cpu", checkpoint)
+    next(iter(fitting))
+    fitting.save()
+    resumed = experiments.perform(TINY, tmp_path, "cpu", progress=False)
+    whole = experiments.perform(TINY, tmp_path / "whole", "cpu", progress=False)
+    assert resumed["scores"] == whole["scores"] and not checkpoint.exists()
+
+
+def test_every_declared_run_is_distinct_and_plain_data():
+    runs = [run for e in experiments.EXPERIMENTS.values() for profile in e.profiles for run in e.runs(profile)]
+    assert len({run.name for run in runs}) == len(runs)
+    for run in runs:
+        assert json.loads(json.dumps(run.configuration)) == run.configuration
+    assert {"start", "restoration-50", "branching"} <= experiments.EXPERIMENTS.keys()
+
+
+def test_committed_records_are_sound_and_of_todays_declarations():
+    found, damaged = records.load_all(experiments.RESULTS)
+    assert not damaged
+    declared = {run.name: run for e in experiments.EXPERIMENTS.values() for p in e.profiles for run in e.runs(p)}
+    for name, record in found.items():
+        assert record["key"] == records.key(declared[name].configuration), name
+        assert (experiments.RESULTS / f"{name}.png").exists()
+
+
+def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
+    found, _ = records.load_all(experiments.RESULTS)
+    declared = {run.name: run for e in experiments.EXPERIMENTS.values() for p in e.profiles for run in e.runs(p)}
+    for name, record in found.items():
+        problem = declared[name].task.problem(declared[name].seed)
+        stored = images.open_image(experiments.RESULTS / f"{name}.png")
+        score = record["scores"][record["configuration"]["scored"]]
+        assert float(problem.score(stored, problem.truth)) == pytest.approx(score, abs=1e-3)
+        assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"]
+
+
+def test_streams_do_not_disturb_each_other():
+    one, other = Denoising("camera", side=32), Denoising("camera", side=32, sigma_8bit=50)
+    weak, strong = (task.problem(0) for task in (one, other))
+    assert torch.equal(weak.truth, strong.truth) and not torch.equal(weak.corrupted, strong.corrupted)
