@@ -139,9 +139,10 @@ def perform(run: Run, folder: Path = RESULTS, device: str = "auto", progress: bo
         raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
+    provenance = runtime.provenance(where)  # of the code as it stands before the run
     problem, fitting = prepare(run, where, path.with_suffix(".checkpoint"))
     result = finish(fitting, progress)
-    record = make_record(run, problem, result, where)
+    record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)
     return record
 
@@ -175,7 +176,6 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
             "seconds": round(result.seconds, 2),
             "peak_memory_mb": round(runtime.peak_memory_mb(device)),
         },
-        "provenance": runtime.provenance(device),
     }
 
 
