@@ -16,7 +16,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 figures: $(VENV)/installed
-	$(BIN)/jupyter execute --inplace --timeout=600 $(NOTEBOOKS)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 tests notebooks

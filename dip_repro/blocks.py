@@ -9,6 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from dip_repro.upsampled import convolve_upsampled, variance_upsampled
+
+# The readings for which `Up.first_convolution` is the same function as the plain way.
+SHORTCUT = {
+    "upsample": "bilinear",
+    "align_corners": False,
+    "padding": "reflect",
+    "skip_from": "input",
+    "upsample_at": "start",
+    "join": "concat",
+}
+
 
 def convolution(in_channels: int, filters: int, kernel: int, config, stride: int = 1) -> list[nn.Module]:
     """Return convolution, batch norm, LeakyReLU: (N, in_channels, H, W) → (N, filters, ⌈H/stride⌉, ⌈W/stride⌉).
@@ -22,7 +34,7 @@ def convolution(in_channels: int, filters: int, kernel: int, config, stride: int
         nn.Conv2d(
             in_channels, filters, kernel, stride, kernel // 2, padding_mode=padding_mode, bias=config.bias_before_norm
         ),
-        nn.BatchNorm2d(filters),
+        nn.BatchNorm2d(filters, track_running_stats=False),  # one image: its own statistics, always
         nn.LeakyReLU(config.slope, inplace=True),
     ]
 
@@ -62,14 +74,17 @@ class Up(nn.Module):
         inner = in_channels if joins_last else in_channels + joined
         self.out_channels = n_u + joined if joins_last else n_u
         self.convolve = nn.Sequential(
-            *([nn.BatchNorm2d(inner)] if config.norm_first else []),
+            nn.BatchNorm2d(inner, track_running_stats=False) if config.norm_first else nn.Identity(),
             *convolution(inner, n_u, k_u, config),
             *convolution(n_u, n_u, 1, config),
         )
+        self.shortcut = k_u == 3 and all(getattr(config, name) == value for name, value in SHORTCUT.items())
 
     def forward(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
         """(N, in_channels, h, w) and the skip's output → (N, out_channels, *size), where h, w = ⌈size/2⌉."""
         config = self.config
+        if self.shortcut and not x.is_cuda and size == (2 * x.shape[-2], 2 * x.shape[-1]) and min(size) > 2:
+            return self.convolve[2:](self.first_convolution(x, skip))
         if config.skip_from == "output":
             x = self.join(x, skip)
         if config.upsample_at == "end":
@@ -91,3 +106,21 @@ class Up(nn.Module):
         x = F.interpolate(x, scale_factor=2, mode=self.config.upsample, align_corners=corners)
         # ⌈H/2⌉·2 exceeds an odd H by one row: it is cut, so that even sizes are up-sampled by exactly 2.
         return x[..., : size[0], : size[1]]
+
+    def first_convolution(self, x: Tensor, skip: Tensor | None) -> Tensor:
+        """Up-sampling, joining, batch norm and the 3×3 convolution in one, at a third of their cost on the CPU.
+
+        The batch norm in front acts as a scale of the weights alone: its shift adds a constant to each filter's
+        output, which the batch norm behind the convolution takes away again (as it does the bias).
+        """
+        norm, convolve = self.convolve[:2]
+        weight, channels = convolve.weight, x.shape[1]
+        if self.config.norm_first:
+            variance = variance_upsampled(x)
+            if skip is not None:
+                variance = torch.cat([variance, skip.var((0, 2, 3), correction=0)])
+            weight = weight * (norm.weight * (variance + norm.eps).rsqrt())[:, None, None]
+        y = convolve_upsampled(x, weight[:, :channels])
+        if skip is not None:
+            y = y + F.conv2d(F.pad(skip, (1, 1, 1, 1), "reflect"), weight[:, channels:])
+        return y

@@ -111,22 +111,27 @@ def listed(value):
     return list(value) if isinstance(value, tuple) else value
 
 
-def prepare(run: Run, device: torch.device | str = "cpu", checkpoint: Path | None = None) -> tuple[Problem, Fit]:
-    """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone."""
+def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
+    """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone.
+
+    `how` goes to `Fit`: checkpoint, precision.
+    """
     problem = run.task.problem(run.seed)
-    size = problem.corrupted.shape[-2:]
-    network = Hourglass(run.network, run.seed).to(device)
-    z = noise_input(run.network.in_channels, size, run.seed).to(device)
-    truth = problem.truth.to(device)
+    where = runtime.pick_device(device)
+    network = Hourglass(run.network, run.seed).to(where)
+    z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed).to(where)
+    truth = problem.truth.to(where)
 
     def observe(image: Tensor, average: Tensor) -> dict:
         return {"psnr": problem.score(image, truth), "psnr_average": problem.score(average, truth)}
 
-    operator = problem.operator.to(device)
-    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observe, checkpoint)
+    operator = problem.operator.to(where)
+    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observe, **how)
 
 
-def perform(run: Run, folder: Path = RESULTS, device: str = "auto", progress: bool = True) -> dict:
+def perform(
+    run: Run, folder: Path = RESULTS, device: str = "auto", precision: str = "float32", progress: bool = True
+) -> dict:
     """Run it, unless its record is there already, and return the record, saved below `folder`.
 
     An interrupted run goes on from its checkpoint.
@@ -139,8 +144,8 @@ def perform(run: Run, folder: Path = RESULTS, device: str = "auto", progress: bo
         raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
-    provenance = runtime.provenance(where)  # of the code as it stands before the run
-    problem, fitting = prepare(run, where, path.with_suffix(".checkpoint"))
+    provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
+    problem, fitting = prepare(run, device, checkpoint=path.with_suffix(".checkpoint"), precision=precision)
     result = finish(fitting, progress)
     record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)
@@ -261,9 +266,9 @@ RESTORATION = Experiment(
             Run(
                 f"restoration-50/quick-{name}",
                 Restoration(name, side=96),
-                NetworkConfig.uniform(width=64, depth=4, out_channels=1),
-                # A tenth of the paper's steps wants a larger rate; the paper's is 0.001 over 11 000 iterations.
-                Settings(iterations=600, learning_rate=0.01),
+                NetworkConfig.uniform(width=32, depth=3, out_channels=1),
+                # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
+                Settings(iterations=800, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),

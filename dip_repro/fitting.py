@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from dip_repro import runtime
 from dip_repro.runtime import UserError, stream
@@ -92,6 +92,7 @@ class Fit:
     observer : called with the detached iterate and average, (C, H, W), at every report; the dict of scalars it
         returns goes to the history. It is the only place where the ground truth may stand, and nothing here reads it.
     checkpoint : file to resume from, and to write every `checkpoint_seconds` and when the loop is left early.
+    precision : of the convolutions: "float32", or "bfloat16" (weights and all else stay float32).
 
     Raises
     ------
@@ -111,8 +112,12 @@ class Fit:
         observer: Observer | None = None,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 60,
+        precision: str = "float32",
     ):
         runtime.tune_allocator()
+        if precision not in runtime.PRECISIONS:
+            raise UserError(f"precision = {precision!r} is not one of {', '.join(runtime.PRECISIONS)}")
+        self.precision = precision
         self.settings, self.operator, self.network, self.observer = settings, operator, network, observer
         self.device = z.device
         self.z, self.measurement = z, measurement[None].to(self.device)
@@ -175,7 +180,9 @@ class Fit:
             if settings.perturbation == "walk":
                 self.z = z
         self.optimizer.zero_grad(set_to_none=True)
-        x = self.network(z)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            x = self.network(z)
+        x = x.float()
         error = (self.operator(x) - self.measurement).square()
         loss = error.mean() if settings.reduction == "mean" else error.sum()
         loss.backward()
@@ -192,7 +199,9 @@ class Fit:
         row = {"iteration": self.iteration, "loss": float(loss)}  # waits for the device
         self.seconds += time.perf_counter() - start
         first, previous = (self.rows[0]["loss"], self.rows[-1]["loss"]) if self.rows else (0.0, math.inf)
-        if not row["loss"] <= previous + self.settings.rollback_threshold * first:  # NaN included
+        jumped = not row["loss"] <= previous + self.settings.rollback_threshold * first  # NaN included
+        collapsed = self.image.std() < 0.01 * self.measurement.std()  # one flat colour, saturated or not
+        if jumped or collapsed:
             self.roll_back()
             row["loss"] = previous
         else:
@@ -225,7 +234,7 @@ class Fit:
         """The paper's remedy for a destabilised optimisation: back to the parameters before the loss jumped."""
         self.rollbacks += 1
         if self.good["image"] is None:
-            raise UserError("the loss is not finite from the start: lower the learning rate")
+            raise UserError("the loss or the output is degenerate from the start: lower the learning rate")
         self.restore(self.good)
         if self.rollbacks > self.max_rollbacks:
             self.stopped = f"destabilised: rolled back {self.rollbacks} times"

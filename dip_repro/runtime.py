@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+PRECISIONS = ("float32", "bfloat16")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -2,10 +2,12 @@ import itertools
 
 import pytest
 import torch
+from torch import nn
 
 from dip_repro.blocks import Down, Skip, Up
 from dip_repro.networks import Hourglass, NetworkConfig, count_parameters, mesh_input, noise_input
 from dip_repro.runtime import UserError
+from dip_repro.upsampled import convolve_upsampled, up, variance_upsampled
 
 BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
 SMALL = {"width": 8, "skip": 2, "in_channels": 3}
@@ -112,3 +114,31 @@ def test_the_inputs():
     assert torch.equal(z, noise_input(32, (10, 12), seed=1))
     columns, rows = mesh_input((3, 5))[0]
     assert columns[0].tolist() == [0, 0.25, 0.5, 0.75, 1] and rows[:, 0].tolist() == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("n_s", [(2, 2, 2), (2, 0, 2)])
+def test_the_shortcut_is_the_same_function(norm_first, n_s):
+    config = NetworkConfig.uniform(depth=3, norm_first=norm_first, **SMALL)
+    network = Hourglass(NetworkConfig(**{**config.__dict__, "n_s": n_s})).double()
+    z, outputs, gradients = torch.rand(1, 3, 26, 40, dtype=torch.float64), [], []
+    for shortcut in (True, False):
+        for block in network.ups:
+            assert block.shortcut or not shortcut
+            block.shortcut = shortcut
+        network.zero_grad()
+        image = network(z)
+        (image * z[:, :1]).sum().backward()
+        outputs.append(image)
+        gradients.append({n: p.grad for n, p in network.named_parameters() if p.grad is not None})
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-10)
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-6, atol=1e-10)
+
+
+@pytest.mark.parametrize("size", [(2, 2), (2, 5), (4, 3), (8, 9)])
+def test_the_convolution_of_an_upsampled_map(size):
+    x, weight = torch.randn(1, 3, *size).double(), torch.randn(5, 3, 3, 3).double()
+    plain = nn.functional.conv2d(nn.functional.pad(up(x), (1, 1, 1, 1), "reflect"), weight)
+    torch.testing.assert_close(convolve_upsampled(x, weight), plain)
+    torch.testing.assert_close(variance_upsampled(x), up(x).var((0, 2, 3), correction=0))

@@ -1,0 +1,67 @@
+"""Does a change of arithmetic change the quality? Paired fits, image × seed, everything else alike.
+
+    python benchmarks/equivalence.py
+
+Denoising at 64 × 64 with a narrow network; for each setting that changes arithmetic, the mean difference of the final
+PSNR (the average's, as scored in denoising, and the last iterate's) to the plain float32 loop, and its 95 % interval
+over pairs. Writes benchmarks/results/equivalence.json and prints a table.
+"""
+
+import itertools
+import json
+import os
+
+import numpy as np
+from scipy import stats
+
+from dip_repro import runtime
+from dip_repro.experiments import Denoising, Run, prepare
+from dip_repro.fitting import Settings, finish
+from dip_repro.networks import NetworkConfig
+
+IMAGES = ("astronaut", "chelsea", "coffee", "rocket", "retina", "hubble_deep_field")
+SEEDS = (1, 2)
+SETTINGS = {  # shortcut, precision
+    "plain float32": (False, "float32"),
+    "shortcut float32": (True, "float32"),
+    "shortcut bfloat16": (True, "bfloat16"),
+}
+
+
+def final_psnr(image: str, seed: int, shortcut: bool, precision: str) -> tuple[float, float]:
+    network = NetworkConfig.uniform(width=32, depth=3)
+    run = Run("equivalence", Denoising(image, side=64), network, Settings(iterations=500), seed)
+    _, fitting = prepare(run, "cpu", precision=precision)
+    for block in fitting.network.ups:
+        block.shortcut = shortcut
+    last = finish(fitting, progress=False).history.iloc[-1]
+    return last.psnr, last.psnr_average
+
+
+def main():
+    pairs = list(itertools.product(IMAGES, SEEDS))
+    scores = {}
+    for name, setting in SETTINGS.items():
+        scores[name] = np.array([final_psnr(*pair, *setting) for pair in pairs])
+        print(f"{name}: {len(pairs)} fits", flush=True)
+    result = {"pairs": pairs, "scores_db": {name: values.round(3).tolist() for name, values in scores.items()}}
+    result["differences"] = {}
+    for name, values in list(scores.items())[1:]:
+        for column, scored in enumerate(("last iterate", "average")):
+            difference = values[:, column] - scores["plain float32"][:, column]
+            half = stats.sem(difference) * stats.t.ppf(0.975, len(difference) - 1)
+            row = {
+                "mean_db": difference.mean(),
+                "low_db": difference.mean() - half,
+                "high_db": difference.mean() + half,
+            }
+            result["differences"][f"{name}, {scored}"] = {k: round(float(v), 3) for k, v in row.items()}
+            print(f"{name:18s} {scored:13s} {row['mean_db']:+.3f} [{row['low_db']:+.3f}, {row['high_db']:+.3f}] dB")
+    result["provenance"] = runtime.provenance(runtime.pick_device("cpu"))
+    path = runtime.ROOT / "benchmarks" / "results" / "equivalence.json"
+    with runtime.written_whole(path) as partial:
+        partial.write_text(json.dumps(result, indent=1) + os.linesep)
+
+
+if __name__ == "__main__":
+    main()
