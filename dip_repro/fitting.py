@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dip_repro import runtime
+from dip_repro.networks import memory_needed
 from dip_repro.runtime import UserError, stream
 
 
@@ -143,6 +144,7 @@ class Fit:
             raise UserError("the measurement holds NaN or infinite values: nothing was computed; mask or repair them")
         if hasattr(self.network, "check_size"):
             self.network.check_size(*self.z.shape[-2:])
+        self.check_memory()
         with torch.no_grad():
             channels = getattr(getattr(self.network, "config", None), "out_channels", self.measurement.shape[1])
             predicted = self.operator(torch.zeros(1, channels, *self.z.shape[-2:], device=self.device))
@@ -151,6 +153,18 @@ class Fit:
                 f"the measurement is {tuple(self.measurement.shape[1:])}, and the operator maps the network's image "
                 f"to {tuple(predicted.shape[1:])}: give a measurement, a z and channels that agree"
             )
+
+    def check_memory(self) -> None:
+        """Say so before starting where a step would not fit, with the size that would."""
+        free, needed = runtime.free_memory(self.device), memory_needed(self.network, self.z)
+        if free is None or needed <= free:
+            return
+        sides = self.z.shape[-2:]
+        fitting = [int(side * 0.9 * math.sqrt(free / needed)) for side in sides]
+        raise UserError(
+            f"a step at {sides[0]}×{sides[1]} takes about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: "
+            f"scale the picture to {fitting[0]}×{fitting[1]}, or use a narrower network"
+        )
 
     def __iter__(self) -> Iterator[Report]:
         last_saved = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -145,6 +146,24 @@ class Hourglass(nn.Module):
                 f"an image of {height}×{width} is too small for depth {self.config.depth}: "
                 f"each side must be at least {least}; use a shallower network"
             )
+
+
+def memory_needed(network: nn.Module, z: Tensor) -> int:
+    """Return about how many bytes a step takes: weights, Adam's state, and what is kept for the gradient.
+
+    Counted on a copy without data, so nothing is computed. The factor for work space and the constant were measured
+    on the CPU, from 128² to 512².
+    """
+    ghost, kept = copy.deepcopy(network).to("meta"), {}
+
+    def keep(x: Tensor) -> Tensor:
+        kept[x.untyped_storage()._cdata] = x
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        ghost(z.to("meta"))
+    activations = sum(x.untyped_storage().nbytes() for x in kept.values())
+    return int(1.7 * activations) + 5 * 4 * count_parameters(network) + 150_000_000
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -89,6 +89,17 @@ def peak_memory_mb(device: torch.device) -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Return the bytes that a new run could take on `device`, None where the system does not tell."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+
+
 @functools.cache
 def commit() -> str:
     """Return the commit of the code, with "+" where a tracked file of the package differs from it."""

@@ -3,6 +3,7 @@ import dataclasses
 import pytest
 import torch
 
+from dip_repro import runtime
 from dip_repro.fitting import Fit, Settings, finish, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity, Mask
@@ -138,3 +139,26 @@ def test_wrong_input_is_told_before_computing():
         Settings(iterations=0)
     with pytest.raises(UserError, match="fixed, walk"):
         Settings(1, perturbation="drift")
+
+
+def test_a_run_that_would_not_fit_says_what_would(monkeypatch):
+    monkeypatch.setattr(runtime, "free_memory", lambda device: 1_000_000)
+    with pytest.raises(UserError, match=r"24×20 takes about .* GB are free: scale the picture to"):
+        start()
+
+
+def test_a_collapsed_output_is_rolled_back():
+    run = start(Settings(iterations=20, report_every=1))
+    for report in run:
+        if report.iteration == 10:
+            with torch.no_grad():
+                run.network.head.weight.zero_()
+                run.network.head.bias.fill_(50)
+    assert run.rollbacks == 1 and run.result.image.std() > 0.01
+
+
+def test_bfloat16_convolutions_stay_near():
+    full, half = (finish(start(precision=p), progress=False).history.loss.iloc[-1] for p in ("float32", "bfloat16"))
+    assert full != half and abs(full - half) < 0.2 * full
+    with pytest.raises(UserError, match="float32, bfloat16"):
+        start(precision="float8")

@@ -1,0 +1,92 @@
+"""The table of speed: the project's loop against the frozen textbook loop, interleaved in fresh processes.
+
+    python benchmarks/bench.py [--rounds 2]
+
+Writes benchmarks/results/cpu.json and prints it as a table: seconds a step (least of the medians over rounds), the
+ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the FLOPs counted from the
+textbook network, peak memory; then cost against pixels, with the exponent.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import torch
+from textbook import Level
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dip_repro import runtime
+
+HERE = Path(__file__).parent
+DEFAULT = {"size": 256, "depth": 5, "width": 128}
+SHAPES = [DEFAULT | change for change in ({"size": 128}, {}, {"size": 512}, {"width": 64}, {"depth": 3})]
+LOOPS = {
+    "textbook": ["textbook.py"],
+    "project": ["project.py"],
+    "project, bfloat16": ["project.py", "--precision", "bfloat16"],
+}
+
+
+def call(script: str, *arguments) -> dict:
+    done = subprocess.run([sys.executable, HERE / script, *map(str, arguments)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def count(size: int, depth: int, width: int) -> dict:
+    """Return GFLOP of a step, and GB moved were every layer's input and output read or written once a pass."""
+    with torch.device("meta"):
+        network = nn.Sequential(Level(32, width, 4, depth), nn.Conv2d(width, 3, 1), nn.Sigmoid())
+        z = torch.empty(1, 32, size, size)
+    elements = []
+    for layer in network.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda _, inputs, output: elements.append(inputs[0].numel() + output.numel()))
+    with FlopCounterMode(display=False) as counter:
+        network(z).sum().backward()
+    passes = 3  # forward, and two reads on the way back: by input and by weight
+    return {"gflop": counter.get_total_flops() / 1e9, "gb": 4 * passes * sum(elements) / 1e9}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=2)
+    rounds = parser.parse_args().rounds
+    machine = call("machine.py")
+    rows = []
+    for shape in SHAPES:
+        arguments = [part for name, value in shape.items() for part in (f"--{name}", value)]
+        runs = [(name, call(*loop, *arguments)) for _ in range(rounds) for name, loop in LOOPS.items()]
+        counted = count(**shape)
+        for name in LOOPS:
+            mine = [result for loop, result in runs if loop == name]
+            seconds = min(result["median_s"] for result in mine)
+            rows.append(
+                {"loop": name, **shape, "seconds": seconds, **{k: round(v, 2) for k, v in counted.items()}}
+                | {"peak_mib": max(result["peak_mib"] for result in mine)}
+                | {"share": round(counted["gflop"] / seconds / machine["float32_matmul_gflops"], 3)}
+            )
+        textbook = next(row["seconds"] for row in rows if row["loop"] == "textbook" and row.items() >= shape.items())
+        for row in rows[-len(LOOPS) :]:
+            row["ratio"] = round(row["seconds"] / textbook, 3)
+        print(pd.DataFrame(rows[-len(LOOPS) :]).to_string(index=False, header=len(rows) == len(LOOPS)), flush=True)
+    exponents = {}
+    for name in LOOPS:
+        by_size = {r["size"]: r["seconds"] for r in rows if r["loop"] == name and (r["depth"], r["width"]) == (5, 128)}
+        exponents[name] = round(math.log(by_size[512] / by_size[128]) / math.log(16), 2)
+        print(f"{name}: cost grows as pixels to the power {exponents[name]}")
+    result = {"date": str(datetime.date.today()), "machine": machine, "rows": rows, "exponents": exponents}
+    result["provenance"] = runtime.provenance(torch.device("cpu"))
+    with runtime.written_whole(HERE / "results" / "cpu.json") as partial:
+        partial.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
