@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
-.PHONY: figures test lint lock clean
+.PHONY: figures test bench lint lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -17,9 +17,14 @@ $(VENV)/installed: requirements.lock pyproject.toml
 
 figures: $(VENV)/installed
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest --nbval --nbval-cell-timeout=600 tests notebooks
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+# Wants a quiet machine: some minutes.
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/bench.py
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py [--rounds 2]
 
-Writes benchmarks/results/cpu.json and prints it as a table: seconds a step (least of the medians over rounds), the
-ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the FLOPs counted from the
-textbook network, peak memory; then cost against pixels, with the exponent.
+Writes benchmarks/results/cpu.json and README's section on speed, and prints a table: seconds a step (least of the
+medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the
+FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from dip_repro import runtime
 
+BEGIN, END = "<!-- speed: written by make bench -->", "<!-- end of speed -->"
 HERE = Path(__file__).parent
 DEFAULT = {"size": 256, "depth": 5, "width": 128}
 SHAPES = [DEFAULT | change for change in ({"size": 128}, {}, {"size": 512}, {"width": 64}, {"depth": 3})]
@@ -53,6 +54,27 @@ def count(size: int, depth: int, width: int) -> dict:
         network(z).sum().backward()
     passes = 3  # forward, and two reads on the way back: by input and by weight
     return {"gflop": counter.get_total_flops() / 1e9, "gb": 4 * passes * sum(elements) / 1e9}
+
+
+def readme(result: dict) -> str:
+    """Return README's section on speed, from a saved result."""
+    machine, device = result["machine"], result["provenance"]["device"]
+    lines = [
+        f"{result['date']}, {device}, {machine['threads']} cores, PyTorch {machine['torch'].split('+')[0]}; "
+        f"{machine['float32_matmul_gflops']:.0f} GFLOP/s of float32 matrix product. "
+        "The default network; the textbook loop is the same network written plainly.",
+        "",
+        "| image | loop | seconds a step | of the textbook loop | of the matrix-product rate | peak memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        if (row["depth"], row["width"]) == (5, 128):
+            lines.append(
+                f"| {row['size']}² | {row['loop']} | {row['seconds']:.3f} | {row['ratio']:.2f} | {row['share']:.0%} "
+                f"| {row['peak_mib'] / 1024:.1f} GiB |"
+            )
+    growth = ", ".join(f"{name} {exponent}" for name, exponent in result["exponents"].items())
+    return "\n".join([*lines, "", f"Cost grows as pixels to the power: {growth}."])
 
 
 def main():
@@ -86,6 +108,10 @@ def main():
     result["provenance"] = runtime.provenance(torch.device("cpu"))
     with runtime.written_whole(HERE / "results" / "cpu.json") as partial:
         partial.write_text(json.dumps(result, indent=1) + "\n")
+    page = runtime.ROOT / "README.md"
+    before, _, rest = page.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    page.write_text(before + BEGIN + "\n" + readme(result) + "\n" + END + after)
 
 
 if __name__ == "__main__":

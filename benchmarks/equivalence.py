@@ -20,7 +20,7 @@ from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
 
 IMAGES = ("astronaut", "chelsea", "coffee", "rocket", "retina", "hubble_deep_field")
-SEEDS = (1, 2)
+SEEDS = (1, 2, 3, 4, 5, 6)  # two gave intervals of ±0.13 dB, too wide to tell
 SETTINGS = {  # shortcut, precision
     "plain float32": (False, "float32"),
     "shortcut float32": (True, "float32"),

@@ -145,7 +145,8 @@ def perform(
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
     provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
-    problem, fitting = prepare(run, device, checkpoint=path.with_suffix(".checkpoint"), precision=precision)
+    checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
+    problem, fitting = prepare(run, device, checkpoint=checkpoint, precision=precision)
     result = finish(fitting, progress)
     record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)

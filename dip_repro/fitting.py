@@ -133,7 +133,8 @@ class Fit:
         self.image = self.average = None
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.identity = hashlib.sha256(
-            json.dumps([asdict(settings), seed, list(z.shape)]).encode() + self.measurement.cpu().numpy().tobytes()
+            json.dumps([asdict(settings), seed, list(z.shape), precision]).encode()
+            + self.measurement.cpu().numpy().tobytes()
         ).hexdigest()
         if checkpoint and checkpoint.exists():
             self.resume()

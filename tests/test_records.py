@@ -54,7 +54,7 @@ def test_damaged_records_are_named_and_not_counted(record, tmp_path):
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
-    checkpoint = tmp_path / "tiny/one.checkpoint"
+    checkpoint = tmp_path / f"tiny/one.{records.key(TINY.configuration)}.checkpoint"
     checkpoint.parent.mkdir()
     _, fitting = experiments.prepare(TINY, "cpu", checkpoint=checkpoint)
     next(iter(fitting))

@@ -1,0 +1,26 @@
+"""What README says is what the committed results say."""
+
+import importlib
+import json
+
+from dip_repro.runtime import ROOT
+
+
+def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    bench = importlib.import_module("bench")
+    section = (ROOT / "README.md").read_text().partition(bench.BEGIN)[2].partition(bench.END)[0]
+    assert section.strip() == bench.readme(json.loads((ROOT / "benchmarks/results/cpu.json").read_text()))
+
+
+def test_every_open_reading_is_a_setting_that_exists():
+    from dip_repro import corruptions, experiments, fitting, metrics, networks
+
+    known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
+    for task in (experiments.Run, experiments.Restoration, experiments.Denoising):
+        known |= set(task.__dataclass_fields__)
+    known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}
+    table = (ROOT / "README.md").read_text().partition("| the text leaves open |")[2].partition("\n\n")[0]
+    rows = [line.split("|")[2] for line in table.splitlines()[2:]]
+    names = {part for row in rows for part in row.split("`")[1::2]}
+    assert len(rows) >= 18 and names <= known
