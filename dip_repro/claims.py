@@ -10,6 +10,7 @@ import pandas as pd
 
 from dip_repro.runtime import ROOT, UserError
 
+pd.set_option("display.max_colwidth", None)  # a claim is shown whole
 CLAIMS = ROOT / "data" / "claims.toml"
 
 

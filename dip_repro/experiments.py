@@ -220,9 +220,9 @@ START = Experiment(
                 "scored": "average",
             },
             "laptop": {
-                "task": Denoising("astronaut", side=256),
+                "task": Denoising("astronaut", side=128),
                 "network": NetworkConfig(),
-                "settings": Settings(iterations=1800),
+                "settings": Settings(iterations=3000),
                 "scored": "average",
             },
             "paper": {
