@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import torch
 from scipy.interpolate import griddata
+from skimage.restoration import inpaint_biharmonic
 from torch import Tensor
+
+
+def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
+    """Fill the missing pixels (mask (1, H, W), 0 = missing) by the biharmonic equation (scikit-image)."""
+    filled = inpaint_biharmonic(image.numpy(), mask[0].numpy() == 0, channel_axis=0)
+    return torch.from_numpy(filled).float()
 
 
 def interpolate_missing(image: Tensor, mask: Tensor, method: str = "linear") -> Tensor:

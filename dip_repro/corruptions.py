@@ -40,3 +40,13 @@ def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:
     for row, y in enumerate(range(height // 4, rows, height * 3 // 2)):
         draw.text((-row * 2 * height, y), line * 2, 0, font)
     return torch.from_numpy(np.array(page))[None].float()
+
+
+def hole_mask(size: tuple[int, int], share: float) -> Tensor:
+    """Return a mask (1, H, W), 0 in a central rectangle of `share` of each side."""
+    if not 0 < share < 1:
+        raise UserError(f"hole = {share}: a share of each side lies between 0 and 1")
+    mask = torch.ones(1, *size)
+    top, left = (round(n * (1 - share) / 2) for n in size)
+    mask[:, top : size[0] - top, left : size[1] - left] = 0
+    return mask

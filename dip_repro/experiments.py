@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dip_repro import corruptions, images, metrics, records, runtime
 from dip_repro.fitting import Fit, FitResult, Settings, finish
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import NetworkConfig, ResNetConfig, mesh_input, noise_input
 from dip_repro.operators import Identity, Mask, size_of
 from dip_repro.runtime import ROOT, UserError
 
@@ -32,6 +32,7 @@ class Problem:
     measurement: Tensor
     operator: nn.Module
     score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
+    z: Tensor | None = None  # (1, C_z, H, W); None is noise
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,44 @@ class Restoration:
         return Problem(truth, corrupted, operator(corrupted), operator)
 
 
+@dataclass(frozen=True)
+class Inpainting:
+    """x0 = x ⊙ m: missing is where the picture `mask` is black; or where `text`, `height` pixels high, covers x; or a
+    central rectangle, `hole` of each side.
+
+    `z` is "noise", or "mesh": the mesh grid of one of the large holes.
+    """
+
+    image: str
+    side: int | None = None
+    mask: str | None = None
+    text: str = ""
+    height: int = 12
+    hole: float = 1 / 3
+    z: str = "noise"
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        size = truth.shape[-2:]
+        if self.mask:
+            mask = images.as_mask(images.open_image(self.mask))
+            agree(truth, mask, self.mask)
+        elif self.text:
+            mask = corruptions.text_mask(size, self.text, self.height)
+        else:
+            mask = corruptions.hole_mask(size, self.hole)
+        operator = Mask(mask)
+        z = mesh_input(size) if self.z == "mesh" else None
+        return Problem(truth, truth * mask, operator(truth), operator, z=z)
+
+
 def open_at(name: str, side: int | None) -> Tensor:
     image = images.open_image(name)
     return metrics.quantise(images.resize(image, side)) if side else image
 
 
 def agree(truth: Tensor, other: Tensor, name: str) -> None:
-    if truth.shape != other.shape:
+    if truth.shape[-2:] != other.shape[-2:]:
         raise UserError(f"{name} is {size_of(other)} and the image {size_of(truth)}: give them one size")
 
 
@@ -92,8 +124,8 @@ class Run:
     """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
 
     name: str
-    task: Denoising | Restoration
-    network: NetworkConfig
+    task: Denoising | Restoration | Inpainting
+    network: NetworkConfig | ResNetConfig
     settings: Settings
     seed: int = 0
     scored: str = "image"
@@ -118,15 +150,17 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     """
     problem = run.task.problem(run.seed)
     where = runtime.pick_device(device)
-    network = Hourglass(run.network, run.seed).to(where)
-    z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed).to(where)
+    network = run.network.build(run.seed).to(where)
+    z = problem.z
+    if z is None:
+        z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
     truth = problem.truth.to(where)
 
     def observe(image: Tensor, average: Tensor) -> dict:
         return {"psnr": problem.score(image, truth), "psnr_average": problem.score(average, truth)}
 
     operator = problem.operator.to(where)
-    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observe, **how)
+    return problem, Fit(problem.measurement, operator, network, z.to(where), run.settings, run.seed, observe, **how)
 
 
 def perform(
@@ -306,7 +340,80 @@ BRANCHING = Experiment(
     },
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (START, RESTORATION, BRANCHING)}
+WORDS = "the deep image prior restores what was written over"
+
+TEXT = Experiment(
+    "text",
+    "Text removed from a picture",
+    "Inpainting of text (Kate), Sec. 4",
+    one_of_each(
+        "text",
+        {
+            "quick": {
+                "task": Inpainting("astronaut", side=96, text=WORDS, height=10),
+                "network": NetworkConfig.uniform(width=32, depth=4),
+                "settings": Settings(iterations=800),
+            },
+            "laptop": {
+                "task": Inpainting("astronaut", side=256, text=WORDS, height=16),
+                "network": NetworkConfig(),
+                "settings": Settings(iterations=2000),
+            },
+            "paper": {
+                "task": Inpainting("repository/inpainting/kate.png", mask="repository/inpainting/kate_mask.png"),
+                "network": NetworkConfig(),
+                "settings": Settings(iterations=6000),
+            },
+        },
+    ),
+)
+
+
+def library(depth: int = 6, skip: int = 0, wide_skips: bool = False) -> NetworkConfig:
+    """Return the hourglass of the library hole, cut to `depth`; "U-Net" is it with skips as wide as each level."""
+    n_d = (16, 32, 64, 128, 128, 128)[:depth]
+    n_s = n_d if wide_skips else (skip,) * depth
+    kernels = {"k_d": (3,) * depth, "k_u": (5,) * depth, "k_s": (1,) * depth}
+    return NetworkConfig(n_d=n_d, n_u=n_d, n_s=n_s, upsample="nearest", **kernels)
+
+
+def hole_runs(profile: str, task: Inpainting, settings: Settings, deep: int, shallow: int) -> tuple[Run, ...]:
+    networks = {
+        "deep": library(deep),
+        "shallow": library(shallow),
+        "skips": library(deep, skip=4),
+        "unet": library(deep, wide_skips=True),
+        "resnet": ResNetConfig(),
+    }
+    return tuple(Run(f"hole/{profile}-{name}", task, network, settings) for name, network in networks.items())
+
+
+HOLE = Experiment(
+    "hole",
+    "A large hole, filled by networks of several depths and kinds",
+    "Large-hole inpainting (library, vase), Sec. 4",
+    {
+        "quick": hole_runs("quick", Inpainting("brick", side=96), Settings(400, sigma_p=0), deep=5, shallow=2),
+        "laptop": hole_runs("laptop", Inpainting("brick", side=256), Settings(2000, sigma_p=0), deep=6, shallow=2),
+        "paper": (
+            *hole_runs(
+                "library",
+                Inpainting("repository/inpainting/library.png", mask="repository/inpainting/library_mask.png"),
+                Settings(5000, learning_rate=0.1, sigma_p=0),
+                deep=6,
+                shallow=2,
+            ),
+            Run(
+                "hole/vase",
+                Inpainting("repository/inpainting/vase.png", mask="repository/inpainting/vase_mask.png", z="mesh"),
+                NetworkConfig(in_channels=2, n_s=(0,) * 5),
+                Settings(5000),
+            ),
+        ),
+    },
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (START, TEXT, HOLE, RESTORATION, BRANCHING)}
 
 
 def find(name: str) -> Experiment:

@@ -22,6 +22,12 @@ def psnr(image: Tensor, truth: Tensor, border: int = 0) -> Tensor:
     return -10 * torch.log10(error.square().mean())
 
 
+def psnr_where(image: Tensor, truth: Tensor, where: Tensor) -> Tensor:
+    """Return the PSNR in dB over the pixels at which `where` (1, H, W) is true, such as a hole."""
+    error = (quantise(image) - truth)[..., where[0].bool()]
+    return -10 * torch.log10(error.square().mean())
+
+
 def luma(image: Tensor) -> Tensor:
     """Return ITU-R BT.601 luma, (1, H, W), from RGB (3, H, W): 16/255 to 235/255."""
     weights = torch.tensor([65.481, 128.553, 24.966], device=image.device) / 255

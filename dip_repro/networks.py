@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dip_repro.blocks import Down, Skip, Up
+from dip_repro.blocks import Down, Skip, Up, convolution
 from dip_repro.runtime import UserError, stream
 
 CHOICES = {
@@ -69,6 +69,9 @@ class NetworkConfig:
     def depth(self) -> int:
         return len(self.n_d)
 
+    def build(self, seed: int = 0) -> Hourglass:
+        return Hourglass(self, seed)
+
     @classmethod
     def uniform(cls, width: int, depth: int, skip: int = 4, **others) -> NetworkConfig:
         """Return the paper's default with another width, depth and skip width."""
@@ -99,7 +102,7 @@ class Hourglass(nn.Module):
             self.ups.insert(0, Up(deeper, n_s, config.n_u[i], config.k_u[i], config=config))
             deeper = self.ups[0].out_channels
         self.head = nn.Conv2d(deeper, config.out_channels, 1)
-        self.initialise(seed)
+        initialise(self, config, seed)
 
     def forward(self, z: Tensor) -> Tensor:
         if self.config.odd_sizes == "canvas":
@@ -120,24 +123,6 @@ class Hourglass(nn.Module):
             x = up(x, skip, size)
         return torch.sigmoid(self.head(x))
 
-    @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Draw the weights: PyTorch's own rule for convolutions, or another reading of the silent text."""
-        for name, layer in self.named_modules():
-            if not isinstance(layer, nn.Conv2d):
-                continue
-            generator = stream(seed, f"weights/{name}")
-            fan_in = layer.weight[0].numel()
-            match self.config.initialisation:
-                case "kaiming_uniform":
-                    nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
-                case "kaiming_normal":
-                    nn.init.kaiming_normal_(layer.weight, a=self.config.slope, generator=generator)
-                case "xavier_normal":
-                    nn.init.xavier_normal_(layer.weight, generator=generator)
-            if layer.bias is not None:
-                nn.init.uniform_(layer.bias, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
-
     def check_size(self, height: int, width: int) -> None:
         """Say so, before computing, where an image is too small for the depth."""
         least = 2**self.config.depth + 1
@@ -146,6 +131,70 @@ class Hourglass(nn.Module):
                 f"an image of {height}×{width} is too small for depth {self.config.depth}: "
                 f"each side must be at least {least}; use a shallower network"
             )
+
+
+@torch.no_grad()
+def initialise(network: nn.Module, config, seed: int) -> None:
+    """Draw the weights: PyTorch's own rule for convolutions, or another reading of the silent text."""
+    for name, layer in network.named_modules():
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        generator = stream(seed, f"weights/{name}")
+        fan_in = layer.weight[0].numel()
+        match config.initialisation:
+            case "kaiming_uniform":
+                nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+            case "kaiming_normal":
+                nn.init.kaiming_normal_(layer.weight, a=config.slope, generator=generator)
+            case "xavier_normal":
+                nn.init.xavier_normal_(layer.weight, generator=generator)
+        if layer.bias is not None:
+            nn.init.uniform_(layer.bias, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """A residual network without down-sampling, which the paper compares with the hourglass on the library hole.
+
+    The paper gives no more than the name: `blocks` residual blocks of `width` filters is this study's reading.
+    """
+
+    in_channels: int = 32
+    out_channels: int = 3
+    width: int = 32
+    blocks: int = 8
+    kernel: int = 3
+    padding: str = "reflect"
+    slope: float = 0.01
+    bias_before_norm: bool = False
+    initialisation: str = "kaiming_uniform"
+
+    def build(self, seed: int = 0) -> ResNet:
+        return ResNet(self, seed)
+
+
+class ResNet(nn.Module):
+    """(1, in_channels, H, W) → (1, out_channels, H, W): x ← x + BN(conv(LeakyReLU(BN(conv(x))))), `blocks` times."""
+
+    def __init__(self, config: ResNetConfig, seed: int = 0):
+        super().__init__()
+        self.config = config
+        self.stem = nn.Sequential(*convolution(config.in_channels, config.width, config.kernel, config))
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                *convolution(config.width, config.width, config.kernel, config),
+                *convolution(config.width, config.width, config.kernel, config)[:2],
+            )
+            for _ in range(config.blocks)
+        )
+        self.head = nn.Conv2d(config.width, config.out_channels, 1)
+        initialise(self, config, seed)
+
+    def forward(self, z: Tensor) -> Tensor:
+        x = self.stem(z)
+        for block in self.blocks:
+            x = x + block(x)
+        return torch.sigmoid(self.head(x))
 
 
 def memory_needed(network: nn.Module, z: Tensor) -> int:
