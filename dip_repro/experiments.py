@@ -163,6 +163,12 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     return problem, Fit(problem.measurement, operator, network, z.to(where), run.settings, run.seed, observe, **how)
 
 
+def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
+    """Run it under a progress bar, and return its problem and its result; nothing is saved."""
+    problem, fitting = prepare(run, device)
+    return problem, finish(fitting)
+
+
 def perform(
     run: Run, folder: Path = RESULTS, device: str = "auto", precision: str = "float32", progress: bool = True
 ) -> dict:
@@ -350,7 +356,7 @@ TEXT = Experiment(
         "text",
         {
             "quick": {
-                "task": Inpainting("astronaut", side=96, text=WORDS, height=10),
+                "task": Inpainting("astronaut", side=64, text=WORDS, height=9),
                 "network": NetworkConfig.uniform(width=32, depth=4),
                 "settings": Settings(iterations=800),
             },
@@ -369,21 +375,21 @@ TEXT = Experiment(
 )
 
 
-def library(depth: int = 6, skip: int = 0, wide_skips: bool = False) -> NetworkConfig:
+def library(channels: int, depth: int, skip: int = 0, wide_skips: bool = False) -> NetworkConfig:
     """Return the hourglass of the library hole, cut to `depth`; "U-Net" is it with skips as wide as each level."""
     n_d = (16, 32, 64, 128, 128, 128)[:depth]
     n_s = n_d if wide_skips else (skip,) * depth
     kernels = {"k_d": (3,) * depth, "k_u": (5,) * depth, "k_s": (1,) * depth}
-    return NetworkConfig(n_d=n_d, n_u=n_d, n_s=n_s, upsample="nearest", **kernels)
+    return NetworkConfig(out_channels=channels, n_d=n_d, n_u=n_d, n_s=n_s, upsample="nearest", **kernels)
 
 
-def hole_runs(profile: str, task: Inpainting, settings: Settings, deep: int, shallow: int) -> tuple[Run, ...]:
+def hole_runs(profile: str, task: Inpainting, settings: Settings, channels: int, deep: int) -> tuple[Run, ...]:
     networks = {
-        "deep": library(deep),
-        "shallow": library(shallow),
-        "skips": library(deep, skip=4),
-        "unet": library(deep, wide_skips=True),
-        "resnet": ResNetConfig(),
+        "deep": library(channels, deep),
+        "shallow": library(channels, depth=2),
+        "skips": library(channels, deep, skip=4),
+        "unet": library(channels, deep, wide_skips=True),
+        "resnet": ResNetConfig(out_channels=channels),
     }
     return tuple(Run(f"hole/{profile}-{name}", task, network, settings) for name, network in networks.items())
 
@@ -393,27 +399,42 @@ HOLE = Experiment(
     "A large hole, filled by networks of several depths and kinds",
     "Large-hole inpainting (library, vase), Sec. 4",
     {
-        "quick": hole_runs("quick", Inpainting("brick", side=96), Settings(400, sigma_p=0), deep=5, shallow=2),
-        "laptop": hole_runs("laptop", Inpainting("brick", side=256), Settings(2000, sigma_p=0), deep=6, shallow=2),
-        "paper": (
-            *hole_runs(
-                "library",
-                Inpainting("repository/inpainting/library.png", mask="repository/inpainting/library_mask.png"),
-                Settings(5000, learning_rate=0.1, sigma_p=0),
-                deep=6,
-                shallow=2,
-            ),
-            Run(
-                "hole/vase",
-                Inpainting("repository/inpainting/vase.png", mask="repository/inpainting/vase_mask.png", z="mesh"),
-                NetworkConfig(in_channels=2, n_s=(0,) * 5),
-                Settings(5000),
-            ),
+        "quick": hole_runs("quick", Inpainting("brick", side=64), Settings(300, sigma_p=0), channels=1, deep=5)[:3],
+        "laptop": hole_runs("laptop", Inpainting("brick", side=256), Settings(2000, sigma_p=0), channels=1, deep=6),
+        "paper": hole_runs(
+            "library",
+            Inpainting("repository/inpainting/library.png", mask="repository/inpainting/library_mask.png"),
+            Settings(5000, learning_rate=0.1, sigma_p=0),
+            channels=3,
+            deep=6,
         ),
     },
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (START, TEXT, HOLE, RESTORATION, BRANCHING)}
+MESH = Experiment(
+    "mesh",
+    "A large hole, filled from a mesh grid",
+    "Large-hole inpainting (vase), Sec. 4",
+    one_of_each(
+        "mesh",
+        {
+            "laptop": {
+                "task": Inpainting("coffee", side=256, z="mesh"),
+                "network": NetworkConfig(in_channels=2, n_s=(0,) * 5),
+                "settings": Settings(2000),
+            },
+            "paper": {
+                "task": Inpainting(
+                    "repository/inpainting/vase.png", mask="repository/inpainting/vase_mask.png", z="mesh"
+                ),
+                "network": NetworkConfig(in_channels=2, n_s=(0,) * 5),
+                "settings": Settings(5000),
+            },
+        },
+    ),
+)
+
+EXPERIMENTS = {experiment.name: experiment for experiment in (START, TEXT, HOLE, MESH, RESTORATION, BRANCHING)}
 
 
 def find(name: str) -> Experiment:

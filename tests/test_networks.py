@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dip_repro.blocks import Down, Skip, Up
-from dip_repro.networks import Hourglass, NetworkConfig, count_parameters, mesh_input, noise_input
+from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
 from dip_repro.runtime import UserError
 from dip_repro.upsampled import convolve_upsampled, up, variance_upsampled
 
@@ -142,3 +142,10 @@ def test_the_convolution_of_an_upsampled_map(size):
     plain = nn.functional.conv2d(nn.functional.pad(up(x), (1, 1, 1, 1), "reflect"), weight)
     torch.testing.assert_close(convolve_upsampled(x, weight), plain)
     torch.testing.assert_close(variance_upsampled(x), up(x).var((0, 2, 3), correction=0))
+
+
+def test_the_residual_network():
+    network = ResNetConfig(in_channels=4, out_channels=1, width=8, blocks=2).build(seed=1)
+    assert network(torch.rand(1, 4, 17, 23)).shape == (1, 1, 17, 23)
+    by_hand = (9 * 4 * 8 + 16) + 2 * 2 * (9 * 8 * 8 + 16) + 9
+    assert count_parameters(network) == by_hand

@@ -63,3 +63,12 @@ def test_interpolation_keeps_the_known_and_a_linear_ramp():
     torch.testing.assert_close(linear, ramp, atol=1e-5, rtol=0)
     nearest = baselines.interpolate_missing(ramp * mask, mask, "nearest")
     assert torch.equal(nearest * mask, ramp * mask) and not torch.allclose(nearest, ramp, atol=1e-3)
+
+
+def test_a_hole_and_its_biharmonic_filling():
+    mask = corruptions.hole_mask((30, 41), 1 / 3)
+    assert mask[0, 10:20, 14:27].sum() == 0 and mask.sum() == 30 * 41 - 10 * 13
+    ramp = torch.linspace(0, 1, 41).expand(3, 30, 41).contiguous()
+    torch.testing.assert_close(baselines.biharmonic(ramp * mask, mask), ramp, atol=1e-3, rtol=0)
+    with pytest.raises(UserError, match="between 0 and 1"):
+        corruptions.hole_mask((8, 8), 1.0)
