@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from torch import Tensor, nn
 
-from dip_repro import experiments, images, runtime
+from dip_repro import experiments, images, records, runtime
 from dip_repro.fitting import Settings, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity, Mask
@@ -54,6 +55,23 @@ def run(
             f"{one.name} [{profile}]: {scores['corrupted']:.2f} dB → {scores[one.scored]:.2f} dB "
             f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
         )
+
+
+@app.command()
+def verify(
+    record: Annotated[Path, typer.Argument(help="a record, such as data/results/branching/house-input-end.json")],
+    device: Device = "auto",
+    tolerance: Annotated[float, typer.Option(help="in dB; on one machine the difference is 0")] = 0.3,
+) -> None:
+    """Run a record's configuration again, and compare the scores."""
+    saved = records.load(record)
+    with tempfile.TemporaryDirectory() as folder:
+        again = experiments.perform(experiments.declared(saved), Path(folder), device)
+    differences = {name: again["scores"][name] - value for name, value in saved["scores"].items() if name != "ssim"}
+    for name, difference in differences.items():
+        typer.echo(f"{name:14s} {saved['scores'][name]:8.4f} dB, again {difference:+.4f}")
+    if max(map(abs, differences.values())) > tolerance:
+        raise UserError(f"{record}: a score differs by more than {tolerance} dB")
 
 
 @app.command()

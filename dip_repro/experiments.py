@@ -443,3 +443,20 @@ def find(name: str) -> Experiment:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0)
         raise UserError(f"no experiment {name!r}; did you mean {near[0]}? (`dip-repro list` names them)")
     return EXPERIMENTS[name]
+
+
+def declared(record: dict) -> Run:
+    """Return the run that a record answers.
+
+    Raises
+    ------
+    UserError : no experiment declares a run of that name, or it was declared otherwise since.
+    """
+    for experiment in EXPERIMENTS.values():
+        for runs in experiment.profiles.values():
+            for run in runs:
+                if run.name == record["name"]:
+                    if records.key(run.configuration) != record["key"]:
+                        raise UserError(f"{run.name} was declared otherwise when its record was made: run it again")
+                    return run
+    raise UserError(f"{record['name']}: no experiment declares this run (any more)")

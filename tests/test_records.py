@@ -2,8 +2,9 @@ import json
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from dip_repro import experiments, images, records
+from dip_repro import cli, experiments, images, records
 from dip_repro.experiments import Denoising, Run
 from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
@@ -75,17 +76,16 @@ def test_every_declared_run_is_distinct_and_plain_data():
 def test_committed_records_are_sound_and_of_todays_declarations():
     found, damaged = records.load_all(experiments.RESULTS)
     assert not damaged
-    declared = {run.name: run for e in experiments.EXPERIMENTS.values() for p in e.profiles for run in e.runs(p)}
     for name, record in found.items():
-        assert record["key"] == records.key(declared[name].configuration), name
+        assert experiments.declared(record).name == name
         assert (experiments.RESULTS / f"{name}.png").exists()
 
 
 def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
     found, _ = records.load_all(experiments.RESULTS)
-    declared = {run.name: run for e in experiments.EXPERIMENTS.values() for p in e.profiles for run in e.runs(p)}
     for name, record in found.items():
-        problem = declared[name].task.problem(declared[name].seed)
+        run = experiments.declared(record)
+        problem = run.task.problem(run.seed)
         stored = images.open_image(experiments.RESULTS / f"{name}.png")
         score = record["scores"][record["configuration"]["scored"]]
         assert float(problem.score(stored, problem.truth)) == pytest.approx(score, abs=1e-3)
@@ -96,3 +96,19 @@ def test_streams_do_not_disturb_each_other():
     one, other = Denoising("camera", side=32), Denoising("camera", side=32, sigma_8bit=50)
     weak, strong = (task.problem(0) for task in (one, other))
     assert torch.equal(weak.truth, strong.truth) and not torch.equal(weak.corrupted, strong.corrupted)
+
+
+def test_verify_runs_a_record_again(record, tmp_path, monkeypatch):
+    tiny = experiments.Experiment("tiny", "", "", {"quick": (TINY,)})
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", tiny)
+    path = tmp_path / "tiny/one.json"
+    output = CliRunner().invoke(cli.app, ["verify", str(path)], catch_exceptions=False).output
+    assert output.count("again +0.0000") == 4
+    changed = record | {"scores": record["scores"] | {"image": record["scores"]["image"] + 1}}
+    path.write_text(json.dumps(changed))
+    with pytest.raises(UserError, match="differs by more than"):
+        CliRunner().invoke(cli.app, ["verify", str(path)], catch_exceptions=False)
+    with pytest.raises(UserError, match="declared otherwise"):
+        experiments.declared(record | {"key": "0"})
+    with pytest.raises(UserError, match="no experiment declares"):
+        experiments.declared(record | {"name": "gone"})
