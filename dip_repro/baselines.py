@@ -84,7 +84,7 @@ def optimise_pixels(
     observer: Observer | None = None,
     progress: bool = True,
 ) -> FitResult:
-    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W): "no prior" where that is 0, else TV.
+    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W): "no prior" where it is 0, else TV.
 
     The loop, the optimiser and the data term are those of the network.
     """

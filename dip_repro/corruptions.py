@@ -1,4 +1,4 @@
-"""What damaged the image: noise, decimation, missing pixels, text. What is random draws from the stream "corruption"."""
+"""What damaged the image: noise, decimation, missing pixels, text. Chance draws from the stream "corruption"."""
 
 from __future__ import annotations
 

@@ -333,16 +333,16 @@ SUPER_RESOLUTION = Experiment(
     {
         "quick": (
             Run(
-                "super-resolution/quick-astronaut",
-                SuperResolution("astronaut", 4, side=128),
+                "super-resolution/quick-coffee",
+                SuperResolution("coffee", 4, side=96),
                 NetworkConfig.uniform(width=32, depth=4),
                 Settings(iterations=800),
             ),
         ),
         "laptop": (
             Run(
-                "super-resolution/laptop-astronaut",
-                SuperResolution("astronaut", 4, 256),
+                "super-resolution/laptop-coffee",
+                SuperResolution("coffee", 4, 256),
                 NetworkConfig(),
                 Settings(800),
             ),

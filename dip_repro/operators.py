@@ -53,9 +53,9 @@ class Decimation(nn.Module):
     One fixed convolution of stride t, rows and columns alike: d(x)_j = Σ_i k((i − c_j)/t) x_i / Σ_i k((i − c_j)/t) with
     k(u) = sinc(u) · sinc(u/a), |u| < a. a = 2 is the paper's Lanczos2; a = 3 is Pillow's LANCZOS away from the border.
 
-    The text leaves open (reading 9) where c_j lies, and what stands beyond the border. Here c_j = tj + (t − 1)/2 + `phase`,
-    `phase` in pixels of the large image: 0 is the middle of the t pixels that sample j replaces. `border` is "replicate" or
-    "reflect". The defaults are what explains the authors' outputs (`tables.decimations`).
+    The text leaves open (reading 9) where c_j lies, and what stands beyond the border. Here c_j = tj + (t − 1)/2 +
+    `phase`, `phase` in pixels of the large image: 0 is the middle of the t pixels that sample j replaces. `border` is
+    "replicate" or "reflect". The defaults are what explains the authors' outputs (`tables.decimations`).
 
     Raises
     ------
@@ -79,8 +79,8 @@ class Decimation(nn.Module):
         n, channels, *size = x.shape
         if any(side % self.factor or side <= max(self.padding) * (self.border == "reflect") for side in size):
             raise UserError(
-                f"the image is {size_of(x)}: each side must be a multiple of {self.factor}, and above {max(self.padding)} "
-                f"where the border is reflected"
+                f"the image is {size_of(x)}: each side must be a multiple of {self.factor}, and above "
+                f"{max(self.padding)} where the border is reflected"
             )
         x = F.pad(x, self.padding * 2, mode=self.border).flatten(0, 1)[:, None]  # every channel by itself
         x = F.conv2d(x, self.kernel[None, None, :, None], stride=(self.factor, 1))

@@ -61,9 +61,10 @@ def decimations(
 ) -> pd.DataFrame:
     """Return how well candidate decimations explain the authors' outputs, in grey levels; needs the paper's images.
 
-    An output x that was optimised until d(x) = x0 tells of both: the residual d(x) − x0 is near 0 for the right d and the
-    right x0 alone. Candidates of x0 are made of the ground truth by `Decimation` with a, or by Pillow. Clipped and border
-    samples, which no d explains, are left out. Stored pixels were floored: the mean is then −0.5, and the spread tells.
+    An output x that was optimised until d(x) = x0 tells of both: the residual d(x) − x0 is near 0 for the right d and
+    the right x0 alone. Candidates of x0 are made of the ground truth by `Decimation` with a, or by Pillow. Samples of
+    clipped pixels, which no d explains, and the three at the border are left out. The published files were floored, so
+    that the mean is −0.5; the spread, the standard deviation about it, tells.
     """
     sums = {}
     for image in sorted(names_of(set_name, factor, method)):
