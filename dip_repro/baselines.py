@@ -1,11 +1,20 @@
-"""What the method is compared with, from scikit-image and SciPy. Images are (C, H, W) in [0, 1]."""
+"""What the method is compared with: interpolation, and pixels optimised without a network.
+
+Images are (C, H, W) in [0, 1].
+"""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from PIL import Image
 from scipy.interpolate import griddata
 from skimage.restoration import inpaint_biharmonic
-from torch import Tensor
+from torch import Tensor, nn
+
+from dip_repro.fitting import FitResult, Observer, Settings, fit
+from dip_repro.images import as_tensor, to_8bit
+from dip_repro.runtime import stream
 
 
 def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
@@ -30,3 +39,65 @@ def interpolate_missing(image: Tensor, mask: Tensor, method: str = "linear") -> 
             nearest = torch.from_numpy(linear).where(~torch.from_numpy(linear).isnan(), torch.from_numpy(nearest))
         filled.append(torch.as_tensor(nearest))
     return torch.stack(filled).float()
+
+
+def enlarge(image: Tensor, factor: int, method: str = "bicubic") -> Tensor:
+    """Return (C, H, W) scaled up by `factor` with Pillow's "bicubic" or "lanczos" (a = 3), in 8 bits."""
+    rows, columns = image.shape[-2:]
+    resampling = Image.Resampling[method.upper()]
+    return as_tensor(np.asarray(Image.fromarray(to_8bit(image)).resize((columns * factor, rows * factor), resampling)))
+
+
+class Pixels(nn.Module):
+    """A "network" whose parameters are the image itself, (1, C, H, W), so that the loop of `Fit` optimises pixels.
+
+    They start as z does, from U(0, 1/10), by the stream "pixels" of `seed`: the paper does not say. On one image
+    (butterfly ×4) the published PSNR of "no prior" is met from there to 0.2 dB, and missed by 3 dB from U(0, 1).
+    """
+
+    def __init__(self, channels: int, size: tuple[int, int], seed: int = 0):
+        super().__init__()
+        self.image = nn.Parameter(torch.rand(1, channels, *size, generator=stream(seed, "pixels")) / 10)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.image
+
+
+class WithVariation(nn.Module):
+    """x ↦ (operator(x), √(n·λ·TV(x))), (1, C, n + 1) with n = H'W': the loop's mean of squares gains λ·TV(x).
+
+    TV is the mean over the pixels of the gradient's length, all channels jointly.
+    """
+
+    def __init__(self, operator: nn.Module, weight: float):
+        super().__init__()
+        self.operator, self.weight = operator, weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        down = nn.functional.pad(x.diff(dim=-2), (0, 0, 0, 1))
+        right = nn.functional.pad(x.diff(dim=-1), (0, 1))
+        variation = (down.square() + right.square()).sum(1).add(1e-6).sqrt().mean()
+        y = self.operator(x).flatten(2)
+        root = (y.shape[-1] * self.weight * variation).sqrt()
+        return torch.cat([y, root.expand(1, y.shape[1], 1)], -1)
+
+
+def optimise_pixels(
+    measurement: Tensor,
+    operator: nn.Module,
+    size: tuple[int, int],
+    settings: Settings,
+    variation: float = 0.0,
+    observer: Observer | None = None,
+    progress: bool = True,
+) -> FitResult:
+    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W): "no prior" where it is 0, else TV.
+
+    The loop, the optimiser and the data term are those of the network.
+    """
+    network = Pixels(len(measurement), size).to(measurement.device)
+    z = torch.zeros(1, 1, *size, device=measurement.device)
+    if variation:
+        operator = WithVariation(operator, variation)
+        measurement = nn.functional.pad(measurement.flatten(1), (0, 1))
+    return fit(measurement, operator, network, z, settings, observer=observer, progress=progress)

@@ -1,4 +1,4 @@
-"""What damaged the image: noise, missing pixels, text. Each draws from the stream "corruption" of its seed."""
+"""What damaged the image: noise, decimation, missing pixels, text. Chance draws from the stream "corruption"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from dip_repro.images import as_tensor, to_8bit
 from dip_repro.metrics import quantise
 from dip_repro.runtime import UserError, stream
 
@@ -22,6 +23,19 @@ def gaussian_noise(image: Tensor, sigma_8bit: float, seed: int, stored: str = "8
     noise = torch.randn(image.shape, generator=stream(seed, "corruption"))
     noisy = image + noise * (sigma_8bit / 255)
     return quantise(noisy) if stored == "8bit" else noisy
+
+
+def decimated(image: Tensor, factor: int) -> Tensor:
+    """Return (C, H, W) scaled down by `factor` with Pillow's LANCZOS (a = 3), in 8 bits.
+
+    So the authors' x0 were made, and not with the Lanczos2 of their data term: their "no prior" images show it
+    (readings 9 and 24; `tables.decimations`).
+    """
+    rows, columns = image.shape[-2:]
+    if rows % factor or columns % factor:
+        raise UserError(f"the image is {rows}×{columns}: crop each side to a multiple of {factor}")
+    small = Image.fromarray(to_8bit(image)).resize((columns // factor, rows // factor), Image.Resampling.LANCZOS)
+    return as_tensor(np.asarray(small))
 
 
 def missing_pixels(size: tuple[int, int], missing: float, seed: int) -> Tensor:

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dip_repro import corruptions, images, metrics, records, runtime
-from dip_repro.fitting import Fit, FitResult, Settings, finish
+from dip_repro import baselines, corruptions, images, metrics, records, runtime
+from dip_repro.fitting import Fit, FitResult, Observer, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, mesh_input, noise_input
-from dip_repro.operators import Identity, Mask, size_of
+from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import ROOT, UserError
 
 RESULTS = ROOT / "data" / "results"
@@ -25,7 +25,10 @@ PROFILES = ("quick", "laptop", "paper")
 
 @dataclass
 class Problem:
-    """What a task makes of an image: tensors (C, H, W); `truth` is for scores alone, None where it is not known."""
+    """What a task makes of an image: tensors (C, H, W); `truth` is for scores alone, None where it is not known.
+
+    `corrupted` is what one sees without the method, at the truth's size; `measurement` is what is fitted, of any size.
+    """
 
     truth: Tensor | None
     corrupted: Tensor
@@ -33,6 +36,15 @@ class Problem:
     operator: nn.Module
     score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
     z: Tensor | None = None  # (1, C_z, H, W); None is noise
+
+    def observer(self, device: torch.device) -> Observer:
+        """Return what logs the scores of a fit: the only place of a run where the ground truth stands."""
+        truth = self.truth.to(device)
+
+        def observe(image: Tensor, average: Tensor) -> dict:
+            return {"psnr": self.score(image, truth), "psnr_average": self.score(average, truth)}
+
+        return observe
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,26 @@ class Inpainting:
         return Problem(truth, truth * mask, operator(truth), operator, z=z)
 
 
+@dataclass(frozen=True)
+class SuperResolution:
+    """x0 = x scaled down by `factor` with Pillow's LANCZOS, in 8 bits; fitted under d with the Lanczos parameter `a`.
+
+    The image is first cropped about its centre to a multiple of `multiple`, 32 in the published ones.
+    """
+
+    image: str
+    factor: int
+    side: int | None = None
+    a: int = 2
+    multiple: int = 32
+
+    def problem(self, seed: int) -> Problem:
+        truth = images.crop_to_multiple(open_at(self.image, self.side), self.multiple)
+        x0 = corruptions.decimated(truth, self.factor)
+        operator = Decimation(self.factor, self.a)
+        return Problem(truth, baselines.enlarge(x0, self.factor), x0, operator, metrics.psnr_super_resolution)
+
+
 def open_at(name: str, side: int | None) -> Tensor:
     image = images.open_image(name)
     return metrics.quantise(images.resize(image, side)) if side else image
@@ -124,7 +156,7 @@ class Run:
     """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
 
     name: str
-    task: Denoising | Restoration | Inpainting
+    task: Denoising | Restoration | Inpainting | SuperResolution
     network: NetworkConfig | ResNetConfig
     settings: Settings
     seed: int = 0
@@ -154,13 +186,8 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     z = problem.z
     if z is None:
         z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
-    truth = problem.truth.to(where)
-
-    def observe(image: Tensor, average: Tensor) -> dict:
-        return {"psnr": problem.score(image, truth), "psnr_average": problem.score(average, truth)}
-
-    operator = problem.operator.to(where)
-    return problem, Fit(problem.measurement, operator, network, z.to(where), run.settings, run.seed, observe, **how)
+    operator, observer = problem.operator.to(where), problem.observer(where)
+    return problem, Fit(problem.measurement, operator, network, z.to(where), run.settings, run.seed, observer, **how)
 
 
 def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
@@ -328,6 +355,45 @@ RESTORATION = Experiment(
     },
 )
 
+SET5 = ("baby", "bird", "butterfly", "head", "woman")
+
+
+def super_resolution(table: str, image: str) -> Run:
+    """Return the paper's run of an image of "sr4-set5", "sr8-set14", …"""
+    factor = int(table[2])
+    task = SuperResolution(f"project-page/SR/Set{table[7:]}/x{factor}/{image}_GT.png", factor)
+    settings = Settings(2000) if factor == 4 else Settings(4000, sigma_p=1 / 20)
+    return Run(f"{table}/{image}", task, NetworkConfig(), settings)
+
+
+SUPER_RESOLUTION = Experiment(
+    "super-resolution",
+    "More pixels than were measured: ×4 and ×8",
+    "Tables of super-resolution, Sec. 4 (Set5); the zebra's prior effect",
+    {
+        "quick": (
+            Run(
+                "super-resolution/quick-coffee",
+                SuperResolution("coffee", 4, side=96),
+                NetworkConfig.uniform(width=32, depth=4),
+                Settings(iterations=1000),
+            ),
+        ),
+        "laptop": (
+            Run(
+                "super-resolution/laptop-coffee",
+                SuperResolution("coffee", 4, 256),
+                NetworkConfig(),
+                Settings(800),
+            ),
+        ),
+        "paper": (
+            *(super_resolution(table, image) for table in ("sr4-set5", "sr8-set5") for image in SET5),
+            super_resolution("sr4-set14", "zebra"),
+        ),
+    },
+)
+
 BRANCHING = Experiment(
     "branching",
     "Where the skip starts, and where the up block up-samples",
@@ -434,7 +500,9 @@ MESH = Experiment(
     ),
 )
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (START, TEXT, HOLE, MESH, RESTORATION, BRANCHING)}
+EXPERIMENTS = {
+    experiment.name: experiment for experiment in (START, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, BRANCHING)
+}
 
 
 def find(name: str) -> Experiment:

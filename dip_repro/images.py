@@ -170,6 +170,16 @@ def resize(image: Tensor, side: int) -> Tensor:
     return scaled.clamp(0, 1)
 
 
+def crop_to_multiple(image: Tensor, of: int) -> Tensor:
+    """Return the central part of (..., H, W) whose sides are the largest multiples of `of`."""
+    if min(image.shape[-2:]) < of:
+        raise UserError(f"the image is {image.shape[-2]}×{image.shape[-1]}: each side must be at least {of}")
+    for axis in (-2, -1):
+        left = image.shape[axis] % of
+        image = image.narrow(axis, left // 2, image.shape[axis] - left)
+    return image
+
+
 def to_8bit(image: Tensor) -> np.ndarray:
     """Return (C, H, W) in [0, 1] as uint8 (H, W) or (H, W, 3), clipped and rounded."""
     pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()

@@ -29,9 +29,9 @@ def psnr_where(image: Tensor, truth: Tensor, where: Tensor) -> Tensor:
 
 
 def luma(image: Tensor) -> Tensor:
-    """Return ITU-R BT.601 luma, (1, H, W), from RGB (3, H, W): 16/255 to 235/255."""
+    """Return ITU-R BT.601 luma, (1, H, W), from RGB (3, H, W), or grey taken as such: 16/255 to 235/255."""
     weights = torch.tensor([65.481, 128.553, 24.966], device=image.device) / 255
-    return (16 / 255 + torch.einsum("c,chw->hw", weights, image))[None]
+    return (16 / 255 + torch.einsum("c,chw->hw", weights, image.expand(3, -1, -1)))[None]
 
 
 def psnr_luma(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
@@ -39,6 +39,11 @@ def psnr_luma(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
     inside = slice(border, -border or None)
     error = (luma(quantise(image)) - luma(truth))[..., inside, inside]
     return -10 * torch.log10(error.square().mean())
+
+
+def psnr_super_resolution(image: Tensor, truth: Tensor) -> Tensor:
+    """Return `psnr_luma` as the published numbers have it: the last row and column left out before the border of 4."""
+    return psnr_luma(image[..., :-1, :-1], truth[..., :-1, :-1])
 
 
 def ssim(image: Tensor, truth: Tensor) -> float:

@@ -17,7 +17,7 @@ def test_every_open_reading_is_a_setting_that_exists():
     from dip_repro import corruptions, experiments, fitting, metrics, networks
 
     known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
-    for task in (experiments.Run, experiments.Restoration, experiments.Denoising):
+    for task in (experiments.Run, experiments.Restoration, experiments.Denoising, experiments.SuperResolution):
         known |= set(task.__dataclass_fields__)
     known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}
     table = (ROOT / "README.md").read_text().partition("| the text leaves open |")[2].partition("\n\n")[0]
