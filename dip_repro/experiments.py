@@ -376,7 +376,7 @@ SUPER_RESOLUTION = Experiment(
                 "super-resolution/quick-coffee",
                 SuperResolution("coffee", 4, side=96),
                 NetworkConfig.uniform(width=32, depth=4),
-                Settings(iterations=1000),
+                Settings(iterations=960),
             ),
         ),
         "laptop": (
