@@ -246,11 +246,18 @@ class Fit:
         self.average = None if state["average"] is None else state["average"].clone()
 
     def roll_back(self) -> None:
-        """The paper's remedy for a destabilised optimisation: back to the parameters before the loss jumped."""
+        """The paper's remedy for a destabilised optimisation: back to the parameters before the loss jumped.
+
+        Adam's moments stay, as they remember the large gradients: with all restored, an unperturbed run would jump
+        again, alike.
+        """
         self.rollbacks += 1
         if self.good["image"] is None:
             raise UserError("the loss or the output is degenerate from the start: lower the learning rate")
+        moments = self.optimizer.state_dict()
         self.restore(self.good)
+        if all(torch.isfinite(x).all() for state in moments["state"].values() for x in state.values()):
+            self.optimizer.load_state_dict(moments)
         if self.rollbacks > self.max_rollbacks:
             self.stopped = f"destabilised: rolled back {self.rollbacks} times"
 

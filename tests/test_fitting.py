@@ -122,6 +122,16 @@ def test_a_jump_of_the_loss_is_rolled_back(value):
     assert torch.isfinite(run.result.average).all()
 
 
+def test_an_unperturbed_run_does_not_jump_again_alike():
+    """Were Adam's moments restored with the parameters, the step after a roll-back would be the one that jumped."""
+    settings = Settings(iterations=14, report_every=1, sigma_p=0)
+    plain, jumped = start(settings), start(settings, operator=Jumps({12}, 50.0))
+    for run, until in ((plain, 12), (jumped, 13)):
+        next(report for report in run if report.iteration == until)
+    assert jumped.rollbacks == 1
+    assert not torch.equal(plain.network.head.weight, jumped.network.head.weight)
+
+
 def test_a_run_that_stays_unstable_stops_and_says_so():
     result = finish(start(operator=Jumps(set(range(15, 10_000)), float("nan")), settings=Settings(500)), progress=False)
     assert result.stopped.startswith("destabilised") and result.rollbacks == Fit.max_rollbacks + 1
