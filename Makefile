@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
 TORCH_INDEX ?=
+# The quick profile is sized for two cores; more gain it nothing, and lose much where others use them too.
+THREADS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
@@ -16,11 +18,11 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 figures: $(VENV)/installed
-	$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 # Wants a quiet machine: some minutes.
 bench: $(VENV)/installed
