@@ -50,11 +50,9 @@ def run(
     """Run an experiment without Jupyter; finished records are kept, interrupted runs go on."""
     for one in experiments.find(name).runs(profile):
         record = experiments.perform(one, out, device, precision)
-        scores = record["scores"]
-        typer.echo(
-            f"{one.name} [{profile}]: {scores['corrupted']:.2f} dB → {scores[one.scored]:.2f} dB "
-            f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
-        )
+        scores, done = record["scores"], record["run"]
+        gained = f"{scores['corrupted']:.2f} dB → {scores[one.scored]:.2f} dB" if scores else "no truth to score by"
+        typer.echo(f"{one.name} [{profile}]: {gained} ({done['iterations']} iterations, {done['seconds']:.0f} s)")
 
 
 @app.command()

@@ -1,15 +1,23 @@
-"""What damaged the image: noise, decimation, missing pixels, text. Chance draws from the stream "corruption"."""
+"""What damaged the image: noise, decimation, missing pixels, text, a hole; a pair with and without flash.
+
+What is drawn at random comes from the stream "corruption" of a seed.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from dip_repro.images import as_tensor, to_8bit
 from dip_repro.metrics import quantise
 from dip_repro.runtime import UserError, stream
+
+SHADE = 0.4  # of the flash's light, in its shadow
 
 
 def gaussian_noise(image: Tensor, sigma_8bit: float, seed: int, stored: str = "8bit") -> Tensor:
@@ -64,3 +72,42 @@ def hole_mask(size: tuple[int, int], share: float) -> Tensor:
     top, left = (round(n * (1 - share) / 2) for n in size)
     mask[:, top : size[0] - top, left : size[1] - left] = 0
     return mask
+
+
+def flash_shadow(size: tuple[int, int]) -> Tensor:
+    """Return what the flash of `flash_pair` leaves in shadow, (H, W): 1 in a slanted stripe, 0 elsewhere."""
+    rows, columns = (torch.linspace(-1, 1, n) for n in size)
+    return ((columns - 0.3 * rows[:, None] - 0.35).abs() < 0.15).float()
+
+
+def flash_pair(scene: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a scene (3, H, W) by flash and by a lamp alone, both without noise and rounded to 8 bits.
+
+    The flash is bright and cool, fades to the corners, and its shadow, with sharp edges, takes `SHADE` of its light;
+    the lamp, on the left, is dim and warm. So the two share every edge of the scene, and none of the light.
+    """
+    if len(scene) != 3:
+        raise UserError("a flash pair differs in the colour of its light: give a colour image")
+    rows, columns = (torch.linspace(-1, 1, n) for n in scene.shape[-2:])
+    fading = 1 - 0.25 * (rows[:, None].square() + columns.square())
+    flash = fading * (1 - SHADE * flash_shadow(scene.shape[-2:]))
+    lamp = 0.4 - 0.15 * columns
+    cool, warm = torch.tensor([[0.85, 0.95, 1.0], [1.0, 0.75, 0.5]])[..., None, None]
+    return quantise(scene.pow(0.7) * flash * cool), quantise(scene * lamp * warm)
+
+
+def leak(image: Tensor, truth: Tensor, width: int = 9) -> float:
+    """Return the share of the flash's shadow found in `image`, (3, H, W), of the scene `truth` by the lamp alone.
+
+    What stands out of its surroundings of `width` pixels is explained by least squares as the truth's own detail and as
+    the shadow's: 0 where nothing of the shadow is there, 1 where it is copied whole; NaN for an image that holds less
+    than half of the truth's detail, which leaks nothing because it shows nothing.
+    """
+
+    def stands_out(x: Tensor) -> Tensor:
+        return (x - torch.from_numpy(uniform_filter(x.numpy(), (0, width, width)))).flatten()
+
+    shadowed = -SHADE * flash_shadow(truth.shape[-2:]) * truth
+    parts = torch.stack([stands_out(truth), stands_out(shadowed)], 1)
+    detail, share = torch.linalg.lstsq(parts, stands_out(image)[:, None]).solution.flatten().tolist()
+    return share if detail >= 0.5 else math.nan
