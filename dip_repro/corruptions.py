@@ -1,12 +1,15 @@
-"""What damaged the image: noise, missing pixels, text. Each draws from the stream "corruption" of its seed."""
+"""What damaged the image: noise, missing pixels, text, JPEG. What is random draws from the stream "corruption"."""
 
 from __future__ import annotations
+
+import io
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from dip_repro.images import as_tensor, to_8bit
 from dip_repro.metrics import quantise
 from dip_repro.runtime import UserError, stream
 
@@ -29,6 +32,15 @@ def missing_pixels(size: tuple[int, int], missing: float, seed: int) -> Tensor:
     if not 0 <= missing < 1:
         raise UserError(f"missing = {missing}: the share of missing pixels is at least 0 and less than 1")
     return (torch.rand(1, *size, generator=stream(seed, "corruption")) >= missing).float()
+
+
+def jpeg(image: Tensor, quality: int) -> Tensor:
+    """Return (C, H, W) after JPEG compression at `quality`, 1 to 95 (Pillow; colour at half resolution)."""
+    if not 1 <= quality <= 95:
+        raise UserError(f"quality = {quality}: a JPEG quality lies between 1 and 95")
+    file = io.BytesIO()
+    Image.fromarray(to_8bit(image)).save(file, "jpeg", quality=quality)
+    return as_tensor(np.asarray(Image.open(file)))
 
 
 def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:

@@ -25,7 +25,7 @@ def test_outcomes(value, profile, outcome):
 
 
 def test_every_claim_can_be_read_and_can_fail():
-    for notebook in ("00", "04", "05"):
+    for notebook in ("00", "01", "02", "04", "05"):
         for claim in claims.of(notebook):
             assert {claim.judge(x, claim.profiles[0]) for x in (-1e3, 1e3)} >= {"no"}
             assert claim.judge(float("nan"), claim.profiles[0]) == "no"
