@@ -50,9 +50,12 @@ def run(
     """Run an experiment without Jupyter; finished records are kept, interrupted runs go on."""
     for one in experiments.find(name).runs(profile):
         record = experiments.perform(one, out, device, precision)
-        scores, done = record["scores"], record["run"]
-        gained = f"{scores['corrupted']:.2f} dB → {scores[one.scored]:.2f} dB" if scores else "no truth to score by"
-        typer.echo(f"{one.name} [{profile}]: {gained} ({done['iterations']} iterations, {done['seconds']:.0f} s)")
+        judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
+        changes = ", ".join(f"{name} {x['corrupted']:.2f} → {x[one.scored]:.2f}" for name, x in judged.items() if x)
+        typer.echo(
+            f"{one.name} [{profile}]: {changes} "
+            f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
+        )
 
 
 @app.command()
@@ -63,6 +66,8 @@ def verify(
 ) -> None:
     """Run a record's configuration again, and compare the scores."""
     saved = records.load(record)
+    if not saved["scores"]:
+        raise UserError(f"{record}: its ground truth is not known, so there are no scores to compare")
     with tempfile.TemporaryDirectory() as folder:
         again = experiments.perform(experiments.declared(saved), Path(folder), device)
     differences = {name: again["scores"][name] - value for name, value in saved["scores"].items() if name != "ssim"}

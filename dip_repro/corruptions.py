@@ -1,10 +1,11 @@
-"""What damaged the image: noise, decimation, missing pixels, text, a hole; a pair with and without flash.
+"""What damaged the image: noise, decimation, missing pixels, text, a hole, JPEG; a pair with and without flash.
 
 What is drawn at random comes from the stream "corruption" of a seed.
 """
 
 from __future__ import annotations
 
+import io
 import math
 
 import numpy as np
@@ -51,6 +52,15 @@ def missing_pixels(size: tuple[int, int], missing: float, seed: int) -> Tensor:
     if not 0 <= missing < 1:
         raise UserError(f"missing = {missing}: the share of missing pixels is at least 0 and less than 1")
     return (torch.rand(1, *size, generator=stream(seed, "corruption")) >= missing).float()
+
+
+def jpeg(image: Tensor, quality: int) -> Tensor:
+    """Return (C, H, W) after JPEG compression at `quality`, 1 to 95 (Pillow; colour at half resolution)."""
+    if not 1 <= quality <= 95:
+        raise UserError(f"quality = {quality}: a JPEG quality lies between 1 and 95")
+    file = io.BytesIO()
+    Image.fromarray(to_8bit(image)).save(file, "jpeg", quality=quality)
+    return as_tensor(np.asarray(Image.open(file)))
 
 
 def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:

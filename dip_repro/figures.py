@@ -43,9 +43,8 @@ def curves(
     levels: dict[str, float] | None = None,
     y: str = "psnr",
     logx: bool = False,
-    title: str = "PSNR (dB)",
 ) -> Figure:
-    """Draw the iterate (thin) and the average (thick) of each history; `levels` are dashed lines, `title` is y's."""
+    """Draw the iterate (thin) and the average (thick) of column `y` of each history; `levels` are dashed lines."""
     figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
     averaged = f"{y}_average"
     for (label, history), colour in zip(histories.items(), (BLUE, ORANGE, GREEN, "#7b3294", GREY), strict=False):
@@ -55,7 +54,7 @@ def curves(
     for label, level in (levels or {}).items():
         axis.axhline(level, color=GREY, linestyle="--", linewidth=1)
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY)
-    axis.set(xlabel="iteration", ylabel=title, xscale="log" if logx else "linear")
+    axis.set(xlabel="iteration", ylabel="PSNR (dB)" if y == "psnr" else y, xscale="log" if logx else "linear")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9)
     return figure

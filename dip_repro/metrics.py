@@ -72,3 +72,17 @@ def gradients_kept(base: Tensor, photo: Tensor) -> dict[str, float]:
     areas = {"edges": strength >= strength.quantile(0.95), "texture": strength <= strength.median()}
     g, g_base = gradient(photo), gradient(base)
     return {name: float((g_base * g * area).sum() / (g.square() * area).sum()) for name, area in areas.items()}
+
+
+def blockiness(image: Tensor, block: int = 8) -> Tensor:
+    """Return how much JPEG's blocks show in (C, H, W): mean |difference| of neighbours across borders over that inside.
+
+    It is about 1 where no grid of `block` pixels stands out, and inf or NaN where nothing changes inside blocks.
+    """
+    across, inside = [], []
+    for x in (quantise(image), quantise(image).mT):  # vertical borders, then horizontal ones
+        change = x.diff(dim=-1).abs()
+        border = torch.arange(1, x.shape[-1], device=x.device) % block == 0
+        across.append(change[..., border].flatten())
+        inside.append(change[..., ~border].flatten())
+    return torch.cat(across).mean() / torch.cat(inside).mean()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from dip_repro import images, metrics, tables
+from dip_repro import corruptions, images, metrics, tables
 
 PUBLISHED = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior'")
 FOLDERS = {
@@ -48,3 +48,15 @@ def test_luma_and_ssim():
     assert float(metrics.luma(red)[0, 0, 0]) * 255 == pytest.approx(16 + 65.481, abs=1e-4)
     assert metrics.ssim(white, white) == pytest.approx(1)
     assert metrics.ssim(torch.from_numpy(np.random.default_rng(0).random((3, 40, 40))), torch.zeros(3, 40, 40)) < 0.1
+
+
+def test_blockiness():
+    ramp = metrics.quantise(torch.linspace(0, 1, 256)).expand(3, 256, 256)
+    assert float(metrics.blockiness(ramp)) == pytest.approx(1)
+    columns = torch.arange(32) // 8 % 2
+    assert torch.isposinf(metrics.blockiness(columns.float().expand(1, 32, 32)))  # changes at the borders alone
+    assert metrics.blockiness((columns.roll(4)).float().expand(1, 32, 32)) == 0
+    picture = images.resize(images.open_image("coffee"), 128)
+    by_quality = [float(metrics.blockiness(corruptions.jpeg(picture, quality))) for quality in (10, 30, 90)]
+    assert by_quality == sorted(by_quality, reverse=True)
+    assert by_quality[0] > 1.3 and float(metrics.blockiness(picture)) == pytest.approx(1, abs=0.05)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from dip_repro import baselines, corruptions
+from dip_repro import baselines, corruptions, images, metrics
 from dip_repro.operators import Mask
 from dip_repro.runtime import UserError
 
@@ -15,6 +15,28 @@ def test_noise_has_its_standard_deviation_and_stream():
     assert not torch.equal(stored, corruptions.gaussian_noise(grey, 25, seed=2))
     with pytest.raises(UserError, match="not negative"):
         corruptions.gaussian_noise(grey, -1, seed=0)
+
+
+def test_jpeg_is_pillows_and_loses_more_at_lower_quality():
+    image = images.resize(images.open_image("coffee"), 50)
+    losses = [float(metrics.psnr(corruptions.jpeg(image, quality), image)) for quality in (5, 20, 95)]
+    assert losses[0] + 2 < losses[1] < losses[2] - 2
+    flat = torch.full((1, 16, 24), 128 / 255)
+    assert torch.equal(corruptions.jpeg(flat, 10), flat)
+    with pytest.raises(UserError, match="between 1 and 95"):
+        corruptions.jpeg(image, 0)
+
+
+@pytest.mark.parametrize("name", baselines.DENOISERS)
+@pytest.mark.parametrize("image", ["coffee", "camera"])
+def test_the_baselines_denoise_and_keep_a_flat_image(name, image):
+    denoise, truth = baselines.DENOISERS[name], images.resize(images.open_image(image), 64)
+    noisy = corruptions.gaussian_noise(truth, 25, seed=0)
+    denoised = denoise(noisy, 25)
+    assert denoised.shape == noisy.shape and denoised.dtype == torch.float32
+    assert metrics.psnr(denoised, truth) > metrics.psnr(noisy, truth) + 2
+    flat = torch.full((len(truth), 24, 24), 0.5)
+    torch.testing.assert_close(denoise(flat, 25), flat, atol=1e-3, rtol=0)
 
 
 def test_missing_pixels_are_bernoulli():

@@ -6,7 +6,7 @@ import torch
 from typer.testing import CliRunner
 
 from dip_repro import cli, experiments, images, records
-from dip_repro.experiments import Denoising, Enhancement, Run
+from dip_repro.experiments import Denoising, Enhancement, Jpeg, Run
 from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
@@ -30,6 +30,25 @@ def test_a_record_holds_what_proves_it(record, tmp_path):
     stored = images.open_image(tmp_path / "tiny/one.png")
     assert float(experiments.metrics.psnr(stored, truth)) == pytest.approx(record["scores"]["image"], abs=1e-3)
     assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_without_a_ground_truth_there_are_measures_and_no_scores(tmp_path):
+    run = Run("tiny/jpeg", Jpeg("camera", side=32, quality=None), TINY.network, Settings(20))
+    record = experiments.perform(run, tmp_path, "cpu", progress=False)
+    assert record["scores"] == {} and "truth" not in record["inputs"]
+    assert record["measures"]["blockiness"].keys() == {"corrupted", "image", "average"}
+    assert records.history(record).columns.tolist()[:2] == ["iteration", "loss"] and "psnr" not in record["curves"]
+    with pytest.raises(UserError, match="ground truth is not known"):
+        CliRunner().invoke(cli.app, ["verify", str(tmp_path / "tiny/jpeg.json")], catch_exceptions=False)
+    compressed = Jpeg("camera", side=32).problem(0)
+    assert torch.equal(compressed.truth, run.task.problem(0).measurement)
+    assert not torch.equal(compressed.truth, compressed.measurement)
+
+
+def test_runs_of_two_seeds_can_share_one_noisy_image():
+    noisy = [Denoising("camera", side=32, noise_seed=0).problem(seed).measurement for seed in (0, 1)]
+    assert torch.equal(*noisy) and torch.equal(noisy[0], Denoising("camera", side=32).problem(0).measurement)
+    assert not torch.equal(noisy[0], Denoising("camera", side=32).problem(1).measurement)
 
 
 def test_a_finished_record_is_kept(record, tmp_path, monkeypatch):
