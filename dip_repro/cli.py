@@ -53,7 +53,7 @@ def run(
         judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
         changes = ", ".join(f"{name} {x['corrupted']:.2f} → {x[one.scored]:.2f}" for name, x in judged.items() if x)
         typer.echo(
-            f"{one.name} [{profile}]: {changes} "
+            f"{one.name} [{profile}]: {changes or 'no truth to score by'} "
             f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
         )
 

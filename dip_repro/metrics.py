@@ -16,17 +16,22 @@ def quantise(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).round() / 255
 
 
+def decibels(error: Tensor) -> Tensor:
+    """Return the PSNR in dB, peak 1, of the differences `error`."""
+    return -10 * torch.log10(error.square().mean())
+
+
 def psnr(image: Tensor, truth: Tensor, border: int = 0) -> Tensor:
     """Return the PSNR in dB over the joint squared error of all channels, less `border` pixels on each side."""
     inside = slice(border, -border or None)
     error = (quantise(image) - truth)[..., inside, inside]
-    return -10 * torch.log10(error.square().mean())
+    return decibels(error)
 
 
 def psnr_where(image: Tensor, truth: Tensor, where: Tensor) -> Tensor:
     """Return the PSNR in dB over the pixels at which `where` (1, H, W) is true, such as a hole."""
     error = (quantise(image) - truth)[..., where[0].bool()]
-    return -10 * torch.log10(error.square().mean())
+    return decibels(error)
 
 
 def luma(image: Tensor) -> Tensor:
@@ -39,7 +44,7 @@ def psnr_luma(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
     """Return the PSNR in dB on luma, as in the super-resolution tables (its border is 4 pixels)."""
     inside = slice(border, -border or None)
     error = (luma(quantise(image)) - luma(truth))[..., inside, inside]
-    return -10 * torch.log10(error.square().mean())
+    return decibels(error)
 
 
 def psnr_super_resolution(image: Tensor, truth: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from dip_repro import corruptions, images, metrics, records
 from dip_repro.experiments import BRANCHING, RESULTS
-from dip_repro.networks import Hourglass, count_parameters
+from dip_repro.networks import count_parameters
 from dip_repro.operators import Decimation
 from dip_repro.runtime import ROOT
 
@@ -39,7 +39,7 @@ def branching(folder: Path = RESULTS) -> pd.DataFrame:
         record = records.load(path)
         history = records.history(record).set_index("iteration")
         rows[run.network.skip_from, run.network.upsample_at] = {
-            "parameters": count_parameters(Hourglass(run.network)),
+            "parameters": count_parameters(run.network.build()),
             "PSNR at 500": history.psnr[500],
             "at 1000": history.psnr[1000],
             "at 2000": record["scores"]["image"],

@@ -11,8 +11,12 @@ from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
 
-TINY = Run("tiny/one", Denoising("camera", side=32), NetworkConfig.uniform(width=8, depth=2, skip=2), Settings(20))
-TINY = Run(TINY.name, TINY.task, NetworkConfig.uniform(width=8, depth=2, skip=2, out_channels=1), TINY.settings)
+TINY = Run(
+    "tiny/one",
+    Denoising("camera", side=32),
+    NetworkConfig.uniform(width=8, depth=2, skip=2, out_channels=1),
+    Settings(20),
+)
 
 
 @pytest.fixture
