@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from torch import Tensor, nn
 
-from dip_repro import experiments, images, records, runtime
+from dip_repro import experiments, images, records, runs, runtime
 from dip_repro.fitting import Settings, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity, Mask
@@ -45,11 +45,11 @@ def run(
     profile: Profile = "quick",
     device: Device = "auto",
     precision: Precision = "float32",
-    out: Annotated[Path, typer.Option(help="folder of records")] = experiments.RESULTS,
+    out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
 ) -> None:
     """Run an experiment without Jupyter; finished records are kept, interrupted runs go on."""
     for one in experiments.find(name).runs(profile):
-        record = experiments.perform(one, out, device, precision)
+        record = runs.perform(one, out, device, precision)
         judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
         changes = ", ".join(f"{name} {x['corrupted']:.2f} → {x[one.scored]:.2f}" for name, x in judged.items() if x)
         typer.echo(
@@ -69,7 +69,7 @@ def verify(
     if not saved["scores"]:
         raise UserError(f"{record}: its ground truth is not known, so there are no scores to compare")
     with tempfile.TemporaryDirectory() as folder:
-        again = experiments.perform(experiments.declared(saved), Path(folder), device)
+        again = runs.perform(experiments.declared(saved), Path(folder), device)
     differences = {name: again["scores"][name] - value for name, value in saved["scores"].items() if name != "ssim"}
     for name, difference in differences.items():
         typer.echo(f"{name:14s} {saved['scores'][name]:8.4f} dB, again {difference:+.4f}")

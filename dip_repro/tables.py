@@ -9,9 +9,10 @@ import torch
 from torch.nn import functional as F
 
 from dip_repro import corruptions, images, metrics, records
-from dip_repro.experiments import BRANCHING, RESULTS
+from dip_repro.experiments import BRANCHING
 from dip_repro.networks import count_parameters
 from dip_repro.operators import Decimation
+from dip_repro.runs import RESULTS
 from dip_repro.runtime import ROOT
 
 PUBLISHED = ROOT / "data" / "published.csv"

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dip_repro import baselines, corruptions, experiments, images, metrics
-from dip_repro.experiments import Enhancement, Flash
+from dip_repro import baselines, corruptions, experiments, images, metrics, runs
 from dip_repro.runtime import UserError
+from dip_repro.tasks import Enhancement, Flash
 
 SCENE = images.resize(images.open_image("coffee"), 64)
 
@@ -16,7 +16,7 @@ SCENE = images.resize(images.open_image("coffee"), 64)
 def test_z_is_the_flash_picture_and_x0_the_other():
     run = experiments.find("flash").runs("quick")[0]
     run = replace(run, task=replace(run.task, side=32))
-    problem, fitting = experiments.prepare(run, "cpu")
+    problem, fitting = runs.prepare(run, "cpu")
     flash, no_flash, truth = run.task.pair(run.seed)
     assert torch.equal(fitting.z, flash[None]) and torch.equal(fitting.measurement[0], no_flash)
     assert torch.equal(problem.truth, truth) and run.settings.sigma_p == 0

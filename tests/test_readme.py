@@ -14,10 +14,10 @@ def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
 
 
 def test_every_open_reading_is_a_setting_that_exists():
-    from dip_repro import corruptions, experiments, fitting, metrics, networks
+    from dip_repro import corruptions, fitting, metrics, networks, runs, tasks
 
     known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
-    for task in (experiments.Run, experiments.Restoration, experiments.Denoising, experiments.SuperResolution):
+    for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution):
         known |= set(task.__dataclass_fields__)
     known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}
     table = (ROOT / "README.md").read_text().partition("| the text leaves open |")[2].partition("\n\n")[0]

@@ -5,11 +5,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from dip_repro import cli, experiments, images, records
-from dip_repro.experiments import Denoising, Enhancement, Jpeg, Run
+from dip_repro import cli, experiments, images, metrics, records, runs
 from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.runs import Run
 from dip_repro.runtime import UserError
+from dip_repro.tasks import Denoising, Enhancement, Jpeg
 
 TINY = Run(
     "tiny/one",
@@ -21,7 +22,7 @@ TINY = Run(
 
 @pytest.fixture
 def record(tmp_path):
-    return experiments.perform(TINY, tmp_path, "cpu", progress=False)
+    return runs.perform(TINY, tmp_path, "cpu", progress=False)
 
 
 def test_a_record_holds_what_proves_it(record, tmp_path):
@@ -32,13 +33,13 @@ def test_a_record_holds_what_proves_it(record, tmp_path):
     assert records.history(record).iteration.tolist() == [10, 20]
     truth = TINY.task.problem(0).truth
     stored = images.open_image(tmp_path / "tiny/one.png")
-    assert float(experiments.metrics.psnr(stored, truth)) == pytest.approx(record["scores"]["image"], abs=1e-3)
+    assert float(metrics.psnr(stored, truth)) == pytest.approx(record["scores"]["image"], abs=1e-3)
     assert not list(tmp_path.rglob("*.partial")) and not list(tmp_path.rglob("*.checkpoint"))
 
 
 def test_without_a_ground_truth_there_are_measures_and_no_scores(tmp_path):
     run = Run("tiny/jpeg", Jpeg("camera", side=32, quality=None), TINY.network, Settings(20))
-    record = experiments.perform(run, tmp_path, "cpu", progress=False)
+    record = runs.perform(run, tmp_path, "cpu", progress=False)
     assert record["scores"] == {} and "truth" not in record["inputs"]
     assert record["measures"]["blockiness"].keys() == {"corrupted", "image", "average"}
     assert records.history(record).columns.tolist()[:2] == ["iteration", "loss"] and "psnr" not in record["curves"]
@@ -57,13 +58,13 @@ def test_runs_of_two_seeds_can_share_one_noisy_image():
 
 def test_a_finished_record_is_kept(record, tmp_path, monkeypatch):
     monkeypatch.setattr(Fit, "step", lambda self: pytest.fail("ran again"))
-    assert experiments.perform(TINY, tmp_path, "cpu", progress=False) == record
+    assert runs.perform(TINY, tmp_path, "cpu", progress=False) == record
 
 
 def test_another_configuration_does_not_overwrite_it(record, tmp_path):
     other = Run(TINY.name, TINY.task, TINY.network, TINY.settings, seed=1)
     with pytest.raises(UserError, match="another configuration"):
-        experiments.perform(other, tmp_path, "cpu", progress=False)
+        runs.perform(other, tmp_path, "cpu", progress=False)
 
 
 def test_damaged_records_are_named_and_not_counted(record, tmp_path):
@@ -81,39 +82,39 @@ def test_damaged_records_are_named_and_not_counted(record, tmp_path):
 def test_an_interrupted_run_goes_on(tmp_path):
     checkpoint = tmp_path / f"tiny/one.{records.key(TINY.configuration)}.checkpoint"
     checkpoint.parent.mkdir()
-    _, fitting = experiments.prepare(TINY, "cpu", checkpoint=checkpoint)
+    _, fitting = runs.prepare(TINY, "cpu", checkpoint=checkpoint)
     next(iter(fitting))
     fitting.save()
-    resumed = experiments.perform(TINY, tmp_path, "cpu", progress=False)
-    whole = experiments.perform(TINY, tmp_path / "whole", "cpu", progress=False)
+    resumed = runs.perform(TINY, tmp_path, "cpu", progress=False)
+    whole = runs.perform(TINY, tmp_path / "whole", "cpu", progress=False)
     assert resumed["scores"] == whole["scores"] and not checkpoint.exists()
 
 
 def test_every_declared_run_is_distinct_and_plain_data():
-    runs = [run for e in experiments.EXPERIMENTS.values() for profile in e.profiles for run in e.runs(profile)]
-    assert len({run.name for run in runs}) == len(runs)
-    for run in runs:
+    every = [run for e in experiments.EXPERIMENTS.values() for profile in e.profiles for run in e.runs(profile)]
+    assert len({run.name for run in every}) == len(every)
+    for run in every:
         assert json.loads(json.dumps(run.configuration)) == run.configuration
     assert {"start", "restoration-50", "branching", "flash", "enhancement"} <= experiments.EXPERIMENTS.keys()
 
 
 def test_committed_records_are_sound_and_of_todays_declarations():
-    found, damaged = records.load_all(experiments.RESULTS)
+    found, damaged = records.load_all(runs.RESULTS)
     assert not damaged
     for name, record in found.items():
         assert experiments.declared(record).name == name
-        assert (experiments.RESULTS / f"{name}.png").exists()
+        assert (runs.RESULTS / f"{name}.png").exists()
 
 
 def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
-    found, _ = records.load_all(experiments.RESULTS)
+    found, _ = records.load_all(runs.RESULTS)
     for name, record in found.items():
         run = experiments.declared(record)
         problem = run.task.problem(run.seed)
         assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"]
         if problem.truth is None:
             continue
-        stored = images.open_image(experiments.RESULTS / f"{name}.png")
+        stored = images.open_image(runs.RESULTS / f"{name}.png")
         score = record["scores"][record["configuration"]["scored"]]
         assert float(problem.score(stored, problem.truth)) == pytest.approx(score, abs=1e-3)
 
@@ -125,7 +126,7 @@ def test_streams_do_not_disturb_each_other():
 
 
 def test_verify_runs_a_record_again(record, tmp_path, monkeypatch):
-    tiny = experiments.Experiment("tiny", "", "", {"quick": (TINY,)})
+    tiny = runs.Experiment("tiny", "", "", {"quick": (TINY,)})
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", tiny)
     path = tmp_path / "tiny/one.json"
     output = CliRunner().invoke(cli.app, ["verify", str(path)], catch_exceptions=False).output
@@ -142,7 +143,7 @@ def test_verify_runs_a_record_again(record, tmp_path, monkeypatch):
 
 def test_a_record_without_truth_holds_no_score(tmp_path):
     run = Run("tiny/photo", Enhancement("coffee", side=32), replace(TINY.network, out_channels=3), TINY.settings)
-    record = experiments.perform(run, tmp_path, "cpu", progress=False)
+    record = runs.perform(run, tmp_path, "cpu", progress=False)
     assert record == records.load(tmp_path / "tiny/photo.json") and record["scores"] == {}
     assert record["curves"].keys() == {"iteration", "loss", "seconds"}
     assert record["inputs"].keys() == {"measurement", "z"}

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dip_repro import baselines, corruptions, experiments, images, metrics, tables
+from dip_repro import baselines, corruptions, experiments, images, metrics, runs, tables, tasks
 from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
@@ -86,21 +86,21 @@ def test_the_published_crop_is_the_tasks(mirror):
 
 
 def test_a_problem_and_its_fit_have_the_sizes_they_should():
-    run = experiments.Run(
+    run = runs.Run(
         "tiny",
-        experiments.SuperResolution("astronaut", 4, side=70),
+        tasks.SuperResolution("astronaut", 4, side=70),
         NetworkConfig.uniform(width=4, depth=2, skip=2),
         Settings(20),
     )
-    problem, fitting = experiments.prepare(run, "cpu")
+    problem, fitting = runs.prepare(run, "cpu")
     assert problem.truth.shape == problem.corrupted.shape == (3, 64, 64) and problem.measurement.shape == (3, 16, 16)
     assert finish(fitting, progress=False).image.shape == (3, 64, 64)
-    grey = experiments.SuperResolution("camera", 8, side=64).problem(seed=0)
+    grey = tasks.SuperResolution("camera", 8, side=64).problem(seed=0)
     assert torch.isfinite(grey.score(grey.corrupted, grey.truth))
 
 
 def test_optimised_pixels_explain_x0_and_variation_smooths_them():
-    problem = experiments.SuperResolution("astronaut", 4, side=64).problem(seed=0)
+    problem = tasks.SuperResolution("astronaut", 4, side=64).problem(seed=0)
     fits = [
         baselines.optimise_pixels(
             problem.measurement, problem.operator, (64, 64), Settings(300, sigma_p=0), weight, progress=False

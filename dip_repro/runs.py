@@ -1,0 +1,133 @@
+"""One fit as plain data that says all that decides its outcome; performed, and stored whole in its record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from dip_repro import metrics, records, runtime
+from dip_repro.fitting import Fit, FitResult, Settings, finish
+from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
+from dip_repro.runtime import ROOT, UserError
+from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Problem, Restoration, SuperResolution
+
+RESULTS = ROOT / "data" / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
+
+    name: str
+    task: Denoising | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement
+    network: NetworkConfig | ResNetConfig
+    settings: Settings
+    seed: int = 0
+    scored: str = "image"
+
+    @property
+    def configuration(self) -> dict:
+        """All that decides the outcome, as JSON holds it."""
+        parts = {"network": self.network, "settings": self.settings, "task": self.task}
+        plain = {name: {k: listed(v) for k, v in asdict(part).items()} for name, part in parts.items()}
+        plain["task"] = {"kind": type(self.task).__name__} | plain["task"]
+        return plain | {"seed": self.seed, "scored": self.scored}
+
+
+def listed(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
+    """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone.
+
+    Where there is none, nothing is scored: the history and the record hold the loss.
+
+    `how` goes to `Fit`: checkpoint, precision.
+    """
+    problem = run.task.problem(run.seed)
+    where = runtime.pick_device(device)
+    network = run.network.build(run.seed).to(where)
+    if problem.z is None:
+        problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
+    z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
+    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observer, **how)
+
+
+def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
+    """Run it under a progress bar, and return its problem and its result; nothing is saved."""
+    problem, fitting = prepare(run, device)
+    return problem, finish(fitting)
+
+
+def perform(
+    run: Run, folder: Path = RESULTS, device: str = "auto", precision: str = "float32", progress: bool = True
+) -> dict:
+    """Run it, unless its record is there already, and return the record, saved below `folder`.
+
+    An interrupted run goes on from its checkpoint.
+    """
+    path = folder / f"{run.name}.json"
+    if path.exists():
+        record = records.load(path)
+        if record["key"] == records.key(run.configuration):
+            return record
+        raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    where = runtime.pick_device(device)
+    provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
+    checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
+    problem, fitting = prepare(run, device, checkpoint=checkpoint, precision=precision)
+    result = finish(fitting, progress)
+    record = make_record(run, problem, result, where) | {"provenance": provenance}
+    records.save(record, getattr(result, run.scored), folder)
+    return record
+
+
+def make_record(run: Run, problem: Problem, result: FitResult, device: torch.device) -> dict:
+    """Return the record of a run, without provenance; where the truth is not known, `scores` is empty."""
+    history, tensors = result.history, {"truth": problem.truth, "measurement": problem.measurement, "z": problem.z}
+    judged = {"corrupted": problem.corrupted, "image": result.image, "average": result.average}
+    record = {
+        "schema": records.SCHEMA,
+        "name": run.name,
+        "key": records.key(run.configuration),
+        "configuration": run.configuration,
+        "inputs": {name: records.tensor_hash(x) for name, x in tensors.items() if x is not None},
+        "scores": {},
+        "measures": {m: {n: round(float(f(x)), 4) for n, x in judged.items()} for m, f in problem.measures.items()},
+        "curves": records.curves(history),
+        "run": {
+            "stopped": result.stopped,
+            "iterations": int(history.iteration.iloc[-1]),
+            "rollbacks": result.rollbacks,
+            "seconds": round(result.seconds, 2),
+            "peak_memory_mb": round(runtime.peak_memory_mb(device)),
+        },
+    }
+    if problem.truth is None:
+        return record
+    best = history.psnr.idxmax()
+    scores = {name: problem.score(x, problem.truth) for name, x in judged.items()}
+    scores["best_by_truth"] = history.psnr[best]
+    record["scores"] = {name: round(float(value), 4) for name, value in scores.items()}
+    record["scores"]["ssim"] = round(metrics.ssim(getattr(result, run.scored), problem.truth), 5)
+    record["run"]["best_iteration_by_truth"] = int(history.iteration[best])
+    return record
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A declaration: what it answers in the paper, and its runs by profile."""
+
+    name: str
+    title: str
+    answers: str
+    profiles: dict[str, tuple[Run, ...]]
+
+    def runs(self, profile: str) -> tuple[Run, ...]:
+        if profile not in self.profiles:
+            raise UserError(f"{self.name} has no profile {profile!r}; it has {', '.join(self.profiles)}")
+        return self.profiles[profile]

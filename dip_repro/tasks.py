@@ -1,0 +1,224 @@
+"""What is to be restored, as plain data: an image, what damaged it, and the operator that links the two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from dip_repro import baselines, corruptions, images, metrics
+from dip_repro.fitting import Observer
+from dip_repro.networks import mesh_input
+from dip_repro.operators import Decimation, Identity, Mask, size_of
+from dip_repro.runtime import UserError
+
+
+@dataclass
+class Problem:
+    """What a task makes of an image: tensors (C, H, W); `truth` is for scores alone, None where it is not known.
+
+    `corrupted` is what one sees without the method, at the truth's size; `measurement` is what is fitted, of any size.
+    `z` (1, C_z, H, W) is what the network is given, None where it is noise.
+    """
+
+    truth: Tensor | None
+    corrupted: Tensor
+    measurement: Tensor
+    operator: nn.Module
+    score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
+    z: Tensor | None = None
+    measures: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
+
+    def observer(self, device: torch.device) -> Observer:
+        """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
+        watched = dict(self.measures)
+        if self.truth is not None:
+            truth = self.truth.to(device)
+            watched["psnr"] = lambda x: self.score(x, truth)
+
+        def observe(image: Tensor, average: Tensor) -> dict:
+            return {n: f(image) for n, f in watched.items()} | {f"{n}_average": f(average) for n, f in watched.items()}
+
+        return observe
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """x0 = x + noise of `sigma_8bit` grey levels, or the file `noisy` that someone published.
+
+    The noise is of the run's seed, or of `noise_seed`, so that runs of several seeds can share one noisy image.
+    """
+
+    image: str
+    side: int | None = None
+    sigma_8bit: float = 25
+    noisy: str | None = None
+    stored: str = "8bit"
+    noise_seed: int | None = None
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        if self.noisy:
+            noisy = images.open_image(self.noisy)
+            agree(truth, noisy, self.noisy)
+        else:
+            noise_seed = seed if self.noise_seed is None else self.noise_seed
+            noisy = corruptions.gaussian_noise(truth, self.sigma_8bit, noise_seed, self.stored)
+        return Problem(truth, noisy, noisy, Identity())
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """x0 = x compressed at `quality`; where that is None, `image` is compressed already, and x is not known."""
+
+    image: str
+    side: int | None = None
+    quality: int | None = 10
+
+    def problem(self, seed: int) -> Problem:
+        image = open_at(self.image, self.side)
+        truth = None if self.quality is None else image
+        x0 = image if truth is None else corruptions.jpeg(truth, self.quality)
+        return Problem(truth, x0, x0, Identity(), measures={"blockiness": metrics.blockiness})
+
+
+@dataclass(frozen=True)
+class Restoration:
+    """x0 = x ⊙ m with a Bernoulli mask m, or the file `masked` that someone published, its zeros missing."""
+
+    image: str
+    side: int | None = None
+    missing: float = 0.5
+    masked: str | None = None
+    normalise: str = "all"
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        if self.masked:
+            corrupted = images.open_image(self.masked)
+            agree(truth, corrupted, self.masked)
+            mask = images.known_from_zeros(corrupted)
+        else:
+            mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, seed)
+            corrupted = truth * mask
+        operator = Mask(mask, self.normalise)
+        return Problem(truth, corrupted, operator(corrupted), operator)
+
+
+@dataclass(frozen=True)
+class Inpainting:
+    """x0 = x ⊙ m: missing is where the picture `mask` is black; or where `text`, `height` pixels high, covers x; or a
+    central rectangle, `hole` of each side.
+
+    `z` is "noise", or "mesh": the mesh grid of one of the large holes.
+    """
+
+    image: str
+    side: int | None = None
+    mask: str | None = None
+    text: str = ""
+    height: int = 12
+    hole: float = 1 / 3
+    z: str = "noise"
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        size = truth.shape[-2:]
+        if self.mask:
+            mask = images.as_mask(images.open_image(self.mask))
+            agree(truth, mask, self.mask)
+        elif self.text:
+            mask = corruptions.text_mask(size, self.text, self.height)
+        else:
+            mask = corruptions.hole_mask(size, self.hole)
+        operator = Mask(mask)
+        z = mesh_input(size) if self.z == "mesh" else None
+        return Problem(truth, truth * mask, operator(truth), operator, z=z)
+
+
+@dataclass(frozen=True)
+class SuperResolution:
+    """x0 = x scaled down by `factor` with Pillow's LANCZOS, in 8 bits; fitted under d with the Lanczos parameter `a`.
+
+    The image is first cropped about its centre to a multiple of `multiple`, 32 in the published ones.
+    """
+
+    image: str
+    factor: int
+    side: int | None = None
+    a: int = 2
+    multiple: int = 32
+
+    def problem(self, seed: int) -> Problem:
+        truth = images.crop_to_multiple(open_at(self.image, self.side), self.multiple)
+        x0 = corruptions.decimated(truth, self.factor)
+        operator = Decimation(self.factor, self.a)
+        return Problem(truth, baselines.enlarge(x0, self.factor), x0, operator, metrics.psnr_super_resolution)
+
+
+@dataclass(frozen=True)
+class Flash:
+    """x0 is a picture taken without flash, and z the same scene by flash (Sec. 4, flash/no-flash).
+
+    The files `flash` and `no_flash`, whose truth nobody knows; or, of the scene `image`, a pair made by
+    `corruptions.flash_pair`, with noise of `sigma_8bit` grey levels on the one without flash. `z` = "noise" withholds
+    the flash picture: plain denoising, to compare with.
+    """
+
+    image: str | None = None
+    side: int | None = None
+    sigma_8bit: float = 25
+    flash: str | None = None
+    no_flash: str | None = None
+    z: str = "flash"
+
+    def __post_init__(self):
+        if self.z not in ("flash", "noise"):
+            raise UserError(f"z = {self.z!r} is not one of flash, noise")
+        if (self.image is None) == (self.flash is None) or (self.flash is None) != (self.no_flash is None):
+            raise UserError("a pair is either made of an image, or two files: flash and no_flash")
+
+    def pair(self, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the picture by flash, the one without, and the latter's truth or None."""
+        if self.image is None:
+            flash, no_flash = open_at(self.flash, self.side), open_at(self.no_flash, self.side)
+            agree(no_flash, flash, self.flash)
+            return flash, no_flash, None
+        flash, truth = corruptions.flash_pair(open_at(self.image, self.side))
+        return flash, corruptions.gaussian_noise(truth, self.sigma_8bit, seed), truth
+
+    def problem(self, seed: int) -> Problem:
+        flash, no_flash, truth = self.pair(seed)
+        return Problem(truth, no_flash, no_flash, Identity(), z=flash[None] if self.z == "flash" else None)
+
+
+@dataclass(frozen=True)
+class Enhancement:
+    """x0 is a clean photo: the fit, stopped early, is its base layer, and what it lacks is detail, to be boosted.
+
+    Nothing is to be recovered, so there is no truth.
+    """
+
+    image: str
+    side: int | None = None
+    boost: float = 2
+
+    def problem(self, seed: int) -> Problem:
+        photo = open_at(self.image, self.side)
+        return Problem(None, photo, photo, Identity())
+
+    def enhanced(self, photo: Tensor, base: Tensor) -> Tensor:
+        """Return base + boost · (photo − base), clipped to [0, 1]."""
+        return (base + self.boost * (photo - base)).clamp(0, 1)
+
+
+def open_at(name: str, side: int | None) -> Tensor:
+    image = images.open_image(name)
+    return metrics.quantise(images.resize(image, side)) if side else image
+
+
+def agree(truth: Tensor, other: Tensor, name: str) -> None:
+    if truth.shape[-2:] != other.shape[-2:]:
+        raise UserError(f"{name} is {size_of(other)} and the image {size_of(truth)}: give them one size")
