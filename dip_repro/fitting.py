@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import hashlib
 import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -37,6 +38,7 @@ class Settings:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     rollback_threshold: float = 0.1  # of the first loss
+    schedule: str = field(default="constant", metadata={"neutral": "constant"})
     # How often the loss is looked at, scores are taken and a place to return to is kept
     report_every: int = 10
 
@@ -49,6 +51,8 @@ class Settings:
             raise UserError(f"perturbation = {self.perturbation!r} is not one of fixed, walk")
         if self.reduction not in ("mean", "sum"):
             raise UserError(f"reduction = {self.reduction!r} is not one of mean, sum")
+        if self.schedule not in ("constant", "cosine"):
+            raise UserError(f"schedule = {self.schedule!r} is not one of constant, cosine")
 
 
 @dataclass
@@ -194,6 +198,9 @@ class Fit:
             z = z.add(perturbation, alpha=settings.sigma_p)
             if settings.perturbation == "walk":
                 self.z = z
+        if settings.schedule == "cosine":  # to 0 at the last iteration
+            annealed = (1 + math.cos(math.pi * self.iteration / settings.iterations)) / 2
+            self.optimizer.param_groups[0]["lr"] = settings.learning_rate * annealed
         self.optimizer.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             x = self.network(z)
@@ -299,11 +306,16 @@ def fit(*arguments, progress: bool = True, **named) -> FitResult:
     return finish(Fit(*arguments, **named), progress)
 
 
-def finish(run: Fit, progress: bool = True) -> FitResult:
-    """Run `run` to its end and return its result; its checkpoint is then removed."""
-    for _ in watched(run, progress):
-        pass
-    if run.checkpoint:
+def finish(run: Fit, progress: bool = True, until: float = math.inf) -> FitResult:
+    """Run `run` to its end and return its result; its checkpoint is then removed.
+
+    It is left at the first report after the time `until` (of `time.time()`), its checkpoint written.
+    """
+    with contextlib.closing(watched(run, progress)) as reports:
+        for _ in reports:
+            if time.time() > until:
+                break
+    if run.checkpoint and run.stopped:
         run.checkpoint.unlink(missing_ok=True)
     return run.result
 
@@ -311,8 +323,8 @@ def finish(run: Fit, progress: bool = True) -> FitResult:
 def watched(run: Fit, progress: bool = True) -> Iterator[Report]:
     """Iterate over `run` under a progress bar: loss, scores where observed, time left."""
     bar = tqdm(total=run.settings.iterations, initial=run.iteration, unit="it", disable=not progress, mininterval=0.5)
-    with bar:
-        for report in run:
+    with bar, contextlib.closing(iter(run)) as reports:
+        for report in reports:
             bar.set_postfix({k: f"{v:.4g}" for k, v in report.row.items() if k not in ("iteration", "seconds")}, False)
             bar.update(report.iteration - bar.n)
             yield report

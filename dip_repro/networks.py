@@ -224,7 +224,7 @@ def noise_input(channels: int, size: tuple[int, int], seed: int) -> Tensor:
     return torch.rand(1, channels, *size, generator=stream(seed, "z")) / 10
 
 
-def mesh_input(size: tuple[int, int]) -> Tensor:
-    """Return z as a mesh grid, (1, 2, H, W): each pixel's column and row in [0, 1] (large holes)."""
-    rows, columns = (torch.linspace(0, 1, n) for n in size)
+def mesh_input(size: tuple[int, int], low: float = 0, high: float = 1) -> Tensor:
+    """Return z as a mesh grid, (1, 2, H, W): each pixel's column and row in [low, high] (large holes)."""
+    rows, columns = (torch.linspace(low, high, n) for n in size)
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -31,13 +32,24 @@ class Run:
     def configuration(self) -> dict:
         """All that decides the outcome, as JSON holds it."""
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
-        plain = {name: {k: listed(v) for k, v in asdict(part).items()} for name, part in parts.items()}
-        plain["task"] = {"kind": type(self.task).__name__} | plain["task"]
-        return plain | {"seed": self.seed, "scored": self.scored}
+        configuration = {name: plain(part) for name, part in parts.items()}
+        configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
+        return configuration | {"seed": self.seed, "scored": self.scored}
 
 
-def listed(value):
-    return list(value) if isinstance(value, tuple) else value
+def plain(part) -> dict:
+    """Return a dataclass as JSON holds it.
+
+    A field that came after the first records names the value that they were made with, "neutral", and is left out
+    where it has that value: so the keys of older records stand.
+    """
+    values = {f.name: getattr(part, f.name) for f in fields(part)}
+    later = {f.name: f.metadata["neutral"] for f in fields(part) if "neutral" in f.metadata}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in values.items()
+        if name not in later or value != later[name]
+    }
 
 
 def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
@@ -63,11 +75,17 @@ def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
 
 
 def perform(
-    run: Run, folder: Path = RESULTS, device: str = "auto", precision: str = "float32", progress: bool = True
-) -> dict:
+    run: Run,
+    folder: Path = RESULTS,
+    device: str = "auto",
+    precision: str = "float32",
+    progress: bool = True,
+    until: float = math.inf,
+) -> dict | None:
     """Run it, unless its record is there already, and return the record, saved below `folder`.
 
-    An interrupted run goes on from its checkpoint.
+    An interrupted run goes on from its checkpoint; one that the time `until` (of `time.time()`) interrupts leaves
+    that alone, and None is returned.
     """
     path = folder / f"{run.name}.json"
     if path.exists():
@@ -80,7 +98,9 @@ def perform(
     provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
     problem, fitting = prepare(run, device, checkpoint=checkpoint, precision=precision)
-    result = finish(fitting, progress)
+    result = finish(fitting, progress, until)
+    if not fitting.stopped:
+        return None
     record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)
     return record

@@ -14,6 +14,8 @@ from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import UserError
 
+MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # their ranges (reading 22)
+
 
 @dataclass
 class Problem:
@@ -86,13 +88,17 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class Restoration:
-    """x0 = x ⊙ m with a Bernoulli mask m, or the file `masked` that someone published, its zeros missing."""
+    """x0 = x ⊙ m with a Bernoulli mask m, or the file `masked` that someone published, its zeros missing.
+
+    `known` = "nonzero" takes the zeros of x0 as missing with the mask that was drawn at hand, too (reading 26).
+    """
 
     image: str
     side: int | None = None
     missing: float = 0.5
     masked: str | None = None
     normalise: str = "all"
+    known: str = field(default="drawn", metadata={"neutral": "drawn"})
 
     def problem(self, seed: int) -> Problem:
         truth = open_at(self.image, self.side)
@@ -103,6 +109,8 @@ class Restoration:
         else:
             mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, seed)
             corrupted = truth * mask
+            if self.known == "nonzero":
+                mask = images.known_from_zeros(corrupted)
         operator = Mask(mask, self.normalise)
         return Problem(truth, corrupted, operator(corrupted), operator)
 
@@ -112,7 +120,7 @@ class Inpainting:
     """x0 = x ⊙ m: missing is where the picture `mask` is black; or where `text`, `height` pixels high, covers x; or a
     central rectangle, `hole` of each side.
 
-    `z` is "noise", or "mesh": the mesh grid of one of the large holes.
+    `z` is "noise", or "mesh": the mesh grid of one of the large holes, or another of `MESHES`.
     """
 
     image: str
@@ -134,7 +142,7 @@ class Inpainting:
         else:
             mask = corruptions.hole_mask(size, self.hole)
         operator = Mask(mask)
-        z = mesh_input(size) if self.z == "mesh" else None
+        z = None if self.z == "noise" else mesh_input(size, *MESHES[self.z])
         return Problem(truth, truth * mask, operator(truth), operator, z=z)
 
 
@@ -142,7 +150,8 @@ class Inpainting:
 class SuperResolution:
     """x0 = x scaled down by `factor` with Pillow's LANCZOS, in 8 bits; fitted under d with the Lanczos parameter `a`.
 
-    The image is first cropped about its centre to a multiple of `multiple`, 32 in the published ones.
+    The image is first cropped about its centre to a multiple of `multiple`, 32 in the published ones. `phase` and
+    `border` are d's. `x0_by` = "d" makes x0 with d itself (reading 24).
     """
 
     image: str
@@ -150,11 +159,17 @@ class SuperResolution:
     side: int | None = None
     a: int = 2
     multiple: int = 32
+    phase: float = field(default=0.0, metadata={"neutral": 0.0})
+    border: str = field(default="replicate", metadata={"neutral": "replicate"})
+    x0_by: str = field(default="pillow", metadata={"neutral": "pillow"})
 
     def problem(self, seed: int) -> Problem:
         truth = images.crop_to_multiple(open_at(self.image, self.side), self.multiple)
-        x0 = corruptions.decimated(truth, self.factor)
-        operator = Decimation(self.factor, self.a)
+        operator = Decimation(self.factor, self.a, self.phase, self.border)
+        if self.x0_by == "d":
+            x0 = metrics.quantise(operator(truth[None])[0])
+        else:
+            x0 = corruptions.decimated(truth, self.factor)
         return Problem(truth, baselines.enlarge(x0, self.factor), x0, operator, metrics.psnr_super_resolution)
 
 
