@@ -18,7 +18,9 @@ from dip_repro.runs import RESULTS, Experiment, Run
 from dip_repro.runtime import ROOT
 
 DECLARATION = tomllib.loads((ROOT / "data" / "study.toml").read_text())
+WIDE = DECLARATION["wide"]
 BASE = "base"
+OUTCOME = ["task", "label", "image", "seed", "scored", "last", "average", "peak", "peak_at"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class Arm:
     changes: dict
 
     def run(self, image: str, seed: int, wide: bool = False) -> Run:
-        """Return the run of this arm; `wide` with the paper's widths."""
+        """Return the run of this arm; `wide` with the paper's widths, and cut short."""
         declared, base = DECLARATION["tasks"][self.task], DECLARATION["base"]
         size = {"width": 128, "depth": 5} if wide else base["network"]
+        settings = base["settings"] | ({"iterations": WIDE["iterations"]} if wide else {})
         grey = {"out_channels": 1} if declared.get("grey") else {}
         other = declared.get("network", {}) | ({"n_s": (0,) * 5} if wide and "network" in declared else {})
         network = NetworkConfig.uniform(**size, **base["readings"] | grey)
@@ -41,14 +44,14 @@ class Arm:
             f"{folder}/{self.task}/{slug(self.label)}/{image}-{seed}",
             getattr(tasks, declared["kind"])(image, **declared["task"] | self.changes.get("task", {})),
             replace(network, **other | self.changes.get("network", {})),
-            replace(Settings(**base["settings"]), **self.changes.get("settings", {})),
+            replace(Settings(**settings), **self.changes.get("settings", {})),
             seed,
             declared["scored"],
         )
 
     def runs(self, wide: bool = False) -> list[Run]:
         images = DECLARATION["grey_images" if DECLARATION["tasks"][self.task].get("grey") else "images"]
-        return [self.run(image, seed, wide) for seed in DECLARATION["seeds"][: 1 if wide else None] for image in images]
+        return [self.run(image, seed, wide) for seed in (WIDE if wide else DECLARATION)["seeds"] for image in images]
 
 
 def slug(label: str) -> str:
@@ -81,7 +84,7 @@ def arms() -> list[Arm]:
 
 def wide_arms() -> list[Arm]:
     """Return the arms that are run again with the paper's widths, and the bases that they need."""
-    again = [arm for arm in arms() if arm.label in DECLARATION.get("wide", [])]
+    again = [arm for arm in arms() if f"{arm.task}: {arm.label}" in WIDE["arms"]]
     needed = {arm.task for arm in again}
     return [arm for arm in arms() if arm.label == BASE and arm.task in needed] + again
 
@@ -111,13 +114,13 @@ def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
     `scored` is the rule's score; `last` and `average` are the two that a record holds; `peak` is the highest value of
     the scored curve, which nobody knows without the truth, and `peak_at` its iteration.
     """
+    finished, _ = records.load_all(folder / ("study-wide" if wide else "study"))
     rows = []
     for arm in wide_arms() if wide else arms():
         for run in arm.runs(wide):
-            path = folder / f"{run.name}.json"
-            if not path.exists():
+            record = finished.get(run.name)
+            if record is None or record["key"] != records.key(run.configuration):
                 continue
-            record = records.load(path)
             curve = records.history(record).set_index("iteration")["psnr" if run.scored == "image" else "psnr_average"]
             rows.append(
                 {
@@ -130,10 +133,9 @@ def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
                     "average": record["scores"]["average"],
                     "peak": curve.max(),
                     "peak_at": curve.idxmax(),
-                    "rollbacks": record["run"]["rollbacks"],
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=OUTCOME)
 
 
 def differences(found: pd.DataFrame, task: str, label: str, score: str) -> pd.Series:
@@ -155,6 +157,33 @@ def holm(p: pd.Series) -> pd.Series:
     return scaled.cummax().clip(upper=1).reindex(p.index)
 
 
+def compared(found: pd.DataFrame, arm: Arm) -> dict:
+    """Return what an arm is worth against its base: one row of `effects`, without the correction."""
+    values = differences(found, arm.task, arm.label, "scored")
+    n, (effect, low, high) = len(values), interval(values)
+    return {
+        "reading": arm.label,
+        "task": arm.task,
+        "effect": effect,
+        "low": low,
+        "high": high,
+        "p": stats.ttest_1samp(values, 0).pvalue if values.std() else 1.0,
+        "least": (stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)) * stats.sem(values),
+        "peak": differences(found, arm.task, arm.label, "peak").mean(),
+        "later": differences(found, arm.task, arm.label, "peak_at").mean(),
+        "images": n,
+    }
+
+
+EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
+
+
+def comparable(found: pd.DataFrame, arm: Arm) -> bool:
+    """Return whether an interval can be had: two images or more are done, of the arm and of its base."""
+    images = [set(found.image[(found.task == arm.task) & (found.label == label)]) for label in (arm.label, BASE)]
+    return arm.label != BASE and len(images[0] & images[1]) > 1
+
+
 def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
     """Return what each reading is worth against the base on each of its tasks, in dB; the largest effect first.
 
@@ -162,48 +191,61 @@ def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
     smallest effect that such a row sees with a power of 0.8 at the 5 % level, before the correction. peak: the same
     difference between the peaks of the curves, and later: by how many iterations the peak comes later.
     """
-    found, rows = outcomes(folder, wide), []
-    labels = set(readings())
-    for arm in wide_arms() if wide else arms():
-        if arm.label not in labels or found.empty or arm.label not in set(found.label[found.task == arm.task]):
-            continue
-        values = differences(found, arm.task, arm.label, "scored")
-        effect, low, high = interval(values)
-        n = len(values)
-        rows.append(
-            {
-                "reading": arm.label,
-                "task": arm.task,
-                "effect": effect,
-                "low": low,
-                "high": high,
-                "p": stats.ttest_1samp(values, 0).pvalue if values.std() else 1.0,
-                "least": (stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)) * stats.sem(values),
-                "peak": differences(found, arm.task, arm.label, "peak").mean(),
-                "later": differences(found, arm.task, arm.label, "peak_at").mean(),
-                "images": n,
-            }
-        )
-    table = pd.DataFrame(rows)
-    if rows:
-        table["p"] = holm(table.p)
-        table = table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
-    return table
+    found, single = outcomes(folder, wide), set(readings())
+    declared = [arm for arm in (wide_arms() if wide else arms()) if arm.label in single]
+    table = pd.DataFrame([compared(found, arm) for arm in declared if comparable(found, arm)], columns=EFFECT)
+    table["p"] = holm(table.p)
+    return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
+
+
+def variants(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the same of the variants, which no ambiguity declares; uncorrected."""
+    found, names = outcomes(folder), {variant["name"] for variant in DECLARATION["variant"]}
+    rows = [compared(found, arm) for arm in arms() if arm.label in names and comparable(found, arm)]
+    return pd.DataFrame(rows, columns=EFFECT)
+
+
+def worth(table: pd.DataFrame, reading: str, task: str) -> tuple[float, float] | None:
+    """Return the interval of one row of `effects` or `variants`, None where it is not there."""
+    row = table[(table.reading == reading) & (table.task == task)]
+    return None if row.empty else (row.low.item(), row.high.item())
 
 
 def interactions(folder: Path = RESULTS) -> pd.DataFrame:
     """Return what two readings together are worth beyond the sum of each alone, in dB, with its 95 % interval."""
     found, rows = outcomes(folder), []
     for interaction in DECLARATION["interaction"]:
+        labels = (*interaction["parts"], interaction["name"])
         for task in interaction["on"]:
-            one, other, both = (
-                differences(found, task, label, "scored") for label in (*interaction["parts"], interaction["name"])
-            )
+            if not all(comparable(found, Arm(task, label, {})) for label in labels):
+                continue
+            one, other, both = (differences(found, task, label, "scored") for label in labels)
             beyond, low, high = interval(both - one - other)
-            alone = {part: effect.mean() for part, effect in zip(("first", "second"), (one, other), strict=True)}
+            alone = {"first": one.mean(), "second": other.mean(), "both": both.mean()}
             rows.append(
                 {"interaction": interaction["name"], "task": task}
                 | alone
-                | {"both": both.mean(), "beyond the sum": beyond, "low": low, "high": high}
+                | {"beyond the sum": beyond, "low": low, "high": high}
+            )
+    return pd.DataFrame(rows)
+
+
+def rescorings(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return, of the same runs, what the average is worth against the last iterate, and how far two seeds lie apart.
+
+    In dB: the mean over images with its 95 % interval; the mean distance of the scored PSNRs of two seeds, which draw
+    another corruption, z and weights.
+    """
+    found, rows = outcomes(folder), []
+    for rescoring in DECLARATION["rescoring"]:
+        for task in rescoring["on"]:
+            group = found[(found.task == task) & (found.label == rescoring["of"])]
+            if group.image.nunique() < 2:
+                continue
+            gain, low, high = interval((group.average - group["last"]).groupby(group.image).mean())
+            apart = group.groupby("image").scored.agg(lambda scores: scores.max() - scores.min()).mean()
+            rows.append(
+                {"reading": rescoring["of"], "task": task}
+                | {"average − last iterate": gain, "low": low, "high": high, "seeds apart": apart}
             )
     return pd.DataFrame(rows)

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from dip_repro import runs, study
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 
 AMBIGUITIES = study.DECLARATION["ambiguity"]
@@ -86,4 +85,4 @@ def test_wide_runs_have_the_papers_widths():
     run = study.Arm("mesh", study.BASE, {}).run("coffee", 0, wide=True)
     assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
     assert NetworkConfig(**study.DECLARATION["base"]["readings"]).n_d == run.network.n_d
-    assert Settings(**study.DECLARATION["base"]["settings"]).iterations == 600
+    assert run.settings.iterations == study.WIDE["iterations"]
