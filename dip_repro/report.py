@@ -40,9 +40,11 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
     UserError : no such table, or no such format; the nearest is suggested.
     """
     declared, frame = tables.find(name), tables.cells(name, folder)
-    text = formatted(frame, format)
     if format == "csv":
-        return text
+        return formatted(frame, format)
+    done = frame[frame.scored.notna()]
+    means = done.mean(numeric_only=True).to_frame(f"mean of {len(done)} done").T.head(len(done))
+    text = formatted(pd.concat([frame, means]).rename_axis("image"), format)
     columns = [sentence(title, tables.summary(frame, column)) for title, column in tables.COLUMNS.items()]
     about = [f"ours: {declared.ours}, {declared.ours.compute}. {declared.ours.why}"]
     return "\n\n".join([declared.title + " (PSNR in dB)", text, *columns, *about, *printed(name)])
@@ -61,8 +63,8 @@ def difference(found: dict | pd.Series) -> str:
     """Return a mean difference with its interval, as far as there are any."""
     if not found["cells"]:
         return "–"
-    mean = f"{found['difference']:+.2f}"
-    return f"{mean} [{found['low']:+.2f}, {found['high']:+.2f}]" if found["cells"] > 1 else mean
+    mean = f"{found['difference']:+z.2f}"
+    return f"{mean} [{found['low']:+z.2f}, {found['high']:+z.2f}]" if found["cells"] > 1 else mean
 
 
 def printed(name: str) -> list[str]:

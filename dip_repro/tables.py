@@ -113,7 +113,8 @@ def counted(folder: Path) -> tuple[dict[str, dict], list[str]]:
 
 def published(table: Table) -> pd.DataFrame:
     """Return the PSNR in dB of each method's published images, one row an image."""
-    rows = pd.read_csv(PUBLISHED).query("table == @table.name")
+    every = pd.read_csv(PUBLISHED)
+    rows = every[every.table == table.name]
     return rows.pivot(index="image", columns="method", values="psnr_db").rename_axis(None, axis="columns")
 
 
@@ -199,6 +200,16 @@ def score_pairs(folder: Path = RESULTS) -> None:
             frame.to_csv(partial, index=False)
 
 
+def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
+    """Return, of each cell done, the PSNR of the image that is scored less the authors', in dB, by iteration."""
+    authors, found = cells(name, folder).authors, {}
+    for image, record in counted(folder / name)[0].items():
+        if image in authors.index:
+            column = "psnr" if record["configuration"]["scored"] == "image" else "psnr_average"
+            found[image] = records.history(record).set_index("iteration")[column] - authors[image]
+    return found
+
+
 def verdict(low: float, high: float) -> str:
     """Judge a 95 % interval of the mean difference to the authors, in dB; NaN, no interval, is undecided."""
     if low >= -MARGIN and high <= MARGIN:
@@ -239,7 +250,8 @@ def overview(folder: Path = RESULTS) -> pd.DataFrame:
 
 def printed(name: str) -> pd.DataFrame:
     """Return what the paper prints of a table where the published files differ: image, method, psnr_db, source."""
-    return pd.read_csv(PRINTED).query("table == @name").drop(columns="table").reset_index(drop=True)
+    every = pd.read_csv(PRINTED)
+    return every[every.table == name].drop(columns="table").reset_index(drop=True)
 
 
 def outlying(folder: Path = RESULTS) -> pd.DataFrame:
@@ -272,7 +284,7 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
         if math.isnan(value):
             return "–"
         signed = column in ("difference", "ours − authors", "low", "high")
-        return f"{value:.0f}" if column in ("iterations", "seconds") else f"{value:{'+' if signed else ''}.2f}"
+        return f"{value:.0f}" if column in ("iterations", "seconds") else f"{value:{'+z' if signed else ''}.2f}"
 
     return pd.DataFrame({c: [text(c, value) for value in frame[c]] for c in frame}, index=frame.index, dtype=object)
 

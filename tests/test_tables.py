@@ -4,6 +4,8 @@ import importlib.util
 import io
 import json
 
+import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,11 +13,11 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from dip_repro import cli, experiments, images, metrics, records, report, runs, tables
+from dip_repro import cli, experiments, figures, images, metrics, records, report, runs, tables
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runs import Experiment, Run
-from dip_repro.runtime import UserError
+from dip_repro.runtime import ROOT, UserError
 from dip_repro.tasks import Denoising
 
 WIDE = (-2.0, 2.0, 1.0)
@@ -206,6 +208,33 @@ def test_readme_and_index_change_with_the_records(tmp_path):
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
     assert "reproduced, 5 of 5 cells | paper" in report.index(tmp_path)
     assert empty == (report.results(tmp_path / "none"), report.index(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcomes"),
+    [
+        ((), {"undecided"}),
+        ((0.1,), {"undecided"}),
+        (np.linspace(-0.1, 0.1, 14), {"yes", "undecided"}),
+        (np.linspace(1, 1.1, 14), {"no", "undecided"}),
+    ],
+)
+def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path, monkeypatch):
+    for name in tables.TABLES:
+        fill(tmp_path, name, differences)
+    load_all = records.load_all
+    monkeypatch.setattr(records, "load_all", lambda folder: load_all(tmp_path / folder.name))
+    names, saved = {}, []
+    monkeypatch.setattr(figures, "save", lambda figure, name: saved.append(name))
+    for cell in nbformat.read(ROOT / "notebooks" / "09_tables.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "09", "exec"), names)
+    plt.close("all")
+    assert set(names["table"].holds) == outcomes
+    assert set(names["table"].holds.filter(like="reproduces")) == outcomes - (
+        {"undecided"} if len(differences) > 1 else set()
+    )
+    assert saved == (["09-curves", "09-against"] if len(differences) else [])
 
 
 def test_the_index_names_claims_and_experiments_that_exist():
