@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from torch import Tensor, nn
 
-from dip_repro import campaign, experiments, images, records, runs, runtime
+from dip_repro import campaign, experiments, images, records, report, runs, runtime
 from dip_repro.fitting import Settings, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity, Mask
@@ -58,7 +58,7 @@ def run(
         queue.values(), out, device, precision, seconds(budget) if budget else math.inf, workers, scheduler
     )
     for name in outcome.finished:
-        report(queue[name], out, profile, figure)
+        tell(queue[name], out, profile, figure)
     waiting = {"interrupted": outcome.interrupted, "at work elsewhere": outcome.elsewhere}
     for what, names in waiting.items():
         if names:
@@ -76,7 +76,7 @@ def seconds(duration: str) -> float:
         raise UserError(f"{duration!r} is no time: write 90s, 9m or 1.5h") from None
 
 
-def report(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
+def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
     record = records.load(out / f"{one.name}.json")
     if figure:
         from dip_repro import figures  # matplotlib: not on every machine that only computes
@@ -119,6 +119,25 @@ def verify(
         typer.echo(f"{name:14s} {saved['scores'][name]:8.4f} dB, again {difference:+.4f}")
     if max(map(abs, differences.values())) > tolerance:
         raise UserError(f"{record}: a score differs by more than {tolerance} dB")
+
+
+@app.command()
+def table(
+    name: Annotated[str | None, typer.Argument(help="one of the paper's seven tables [default: all, in short]")] = None,
+    format: Annotated[str, typer.Option(help=f"{', '.join(report.FORMATS)}")] = "text",
+    folder: Annotated[Path, typer.Option("--records", help="folder of records")] = runs.RESULTS,
+) -> None:
+    """Show a table of the paper, image by image, from finished records, beside the authors' published outputs."""
+    typer.echo(report.table(name, format, folder) if name else report.overview(format, folder))
+    for sentence in report.refused(folder):
+        typer.echo(f"not counted: {sentence}", err=True)
+
+
+@app.command("report")
+def write_report() -> None:
+    """Write README's results and data/INDEX.md again, from the committed records."""
+    for path in report.write():
+        typer.echo(path)
 
 
 @app.command()

@@ -142,6 +142,23 @@ SUPER_RESOLUTION = Experiment(
     },
 )
 
+SET14 = (
+    *("baboon", "barbara", "bridge", "coastguard", "comic", "face", "flowers", "foreman", "lenna", "man"),
+    *("monarch", "pepper", "ppt3", "zebra"),
+)
+
+SUPER_RESOLUTION_SET14 = Experiment(
+    "super-resolution-set14",
+    "The larger set of the same tables: ×4 and ×8",
+    "Tables of super-resolution, Sec. 4 (Set14; zebra ×4 is of super-resolution)",
+    {
+        "paper": (
+            *(super_resolution("sr4-set14", image) for image in SET14 if image != "zebra"),
+            *(super_resolution("sr8-set14", image) for image in SET14),
+        ),
+    },
+)
+
 BRANCHING = Experiment(
     "branching",
     "Where the skip starts, and where the up block up-samples",
@@ -367,6 +384,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
+    SUPER_RESOLUTION_SET14,
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

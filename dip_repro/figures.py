@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -58,6 +59,57 @@ def curves(
     axis.set(xlabel="iteration", ylabel="PSNR (dB)" if y == "psnr" else y, xscale="log" if logx else "linear")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
+    """Draw a panel a table, a line an image: PSNR less the authors', in dB, by iteration; the band is ± `margin`.
+
+    What lies over `below` dB under the authors', the beginning of each curve, is cut off.
+    """
+    columns = min(4, len(tables))
+    rows = -(-len(tables) // columns)
+    size = (max(3.4 * columns, 5), 3 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, sharey=True, layout="constrained")
+    for axis in axes.flat[len(tables) :]:
+        axis.set_visible(False)
+    for axis, (title, curves) in zip(axes.flat, tables.items(), strict=False):
+        axis.axhspan(-margin, margin, color=GREY, alpha=0.25, linewidth=0)
+        axis.axhline(0, color=GREY, linewidth=0.8)
+        for (image, curve), hue in zip(curves.items(), np.linspace(0.05, 0.95, len(curves)), strict=True):
+            axis.plot(curve.index, curve, color=plt.get_cmap("turbo")(hue), linewidth=1.1, label=image)
+        axis.set(xlabel="iteration")
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=7, ncols=2, loc="lower right")
+    highest = max(curve.max() for curves in tables.values() for curve in curves.values())
+    axes[0, 0].set_ylim(-below, max(highest, margin) + 0.3)  # shared by all
+    for axis in axes[:, 0]:
+        axis.set_ylabel("PSNR less the authors' (dB)")
+    return figure
+
+
+def against(points: dict[str, pd.DataFrame], margin: float) -> Figure:
+    """Draw ours against the authors' PSNR in dB, a colour a table, a point an image; the band is ± `margin`.
+
+    Each frame has the columns authors, scored (filled) and ours (open), NaN where there is none.
+    """
+    figure, axis = plt.subplots(figsize=(6.4, 5.6), layout="constrained")
+    values = pd.concat(
+        [frame[["authors", "scored", "ours"]].dropna(how="all", subset=["scored", "ours"]) for frame in points.values()]
+    )
+    low, high = values.min().min() - 0.7, values.max().max() + 0.7
+    axis.fill_between(
+        [low, high], [low - margin, high - margin], [low + margin, high + margin], color=GREY, alpha=0.25, linewidth=0
+    )
+    axis.plot([low, high], [low, high], color=GREY, linewidth=0.8)
+    for (title, frame), colour in zip(points.items(), plt.get_cmap("Dark2").colors, strict=False):
+        axis.scatter(frame.authors, frame.scored, s=26, color=colour, label=title)
+        axis.scatter(frame.authors, frame.ours, s=34, facecolors="none", edgecolors=colour, linewidths=1)
+    axis.set(xlabel="the authors' (dB)", ylabel="here (dB): filled, the paper's settings; open, ours", aspect="equal")
+    axis.set(xlim=(low, high), ylim=(low, high))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9, loc="upper left")
     return figure
 
 

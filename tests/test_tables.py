@@ -1,0 +1,284 @@
+"""The paper's tables from synthetic records, and what is written of them from committed ones."""
+
+import importlib.util
+import io
+import json
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+from typer.testing import CliRunner
+
+from dip_repro import cli, experiments, figures, images, metrics, records, report, runs, tables
+from dip_repro.fitting import Settings
+from dip_repro.networks import NetworkConfig
+from dip_repro.runs import Experiment, Run
+from dip_repro.runtime import ROOT, UserError
+from dip_repro.tasks import Denoising
+
+WIDE = (-2.0, 2.0, 1.0)
+
+
+def write(folder, run, image_db, average_db, picture=None, precision="float32"):
+    """Write a record of `run` with these scores, and its image."""
+    record = {
+        "schema": records.SCHEMA,
+        "name": run.name,
+        "key": records.key(run.configuration),
+        "configuration": run.configuration,
+        "inputs": {},
+        "scores": {"corrupted": 10.0, "image": image_db, "average": average_db},
+        "curves": {"iteration": [10, 20], "loss": [2, 1], "psnr": [9.0, image_db], "psnr_average": [9.0, average_db]},
+        "run": {"iterations": 20, "seconds": 1.5},
+        "provenance": {"device": "an abacus", "precision": precision},
+    }
+    records.save(record, torch.zeros(1, 8, 8) if picture is None else picture, folder)
+
+
+def fill(folder, name, differences, average=0.0):
+    """Fill the first cells of a table with last iterates so far from the authors', the averages `average` above."""
+    authors = tables.cells(name, folder).authors
+    for image, difference in zip(authors.index, differences, strict=False):
+        last = authors[image] + difference
+        write(folder, tables.TABLES[name].runs[image], last, last + average)
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_every_published_cell_is_declared_by_its_name(name):
+    frame, declared = tables.cells(name), tables.TABLES[name].runs
+    assert set(declared) == set(frame.index)
+    scored = "average" if name.startswith("denoising") else "image"
+    assert {run.scored for run in declared.values()} == {scored}
+
+
+def test_the_tables_have_67_cells():
+    published = pd.read_csv(tables.PUBLISHED)
+    assert set(published.table) == set(tables.TABLES)
+    assert sum(len(table.runs) for table in tables.TABLES.values()) == 67
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcome"),
+    [
+        ((), "undecided"),
+        ((0.0,), "undecided"),
+        ((5.0,), "undecided"),
+        ((0.0, 0.0), "reproduced"),
+        ((-0.1, 0.1, 0.0, 0.05), "reproduced"),
+        (WIDE, "undecided"),
+        ((0.2, 0.4, 0.3), "undecided"),
+        ((0.5, 0.55, 0.52), "better"),
+        ((-0.5, -0.55, -0.52), "worse"),
+        ((0.0, 9.0), "undecided"),
+    ],
+)
+def test_verdicts(tmp_path, differences, outcome):
+    fill(tmp_path, "restoration-50", differences)
+    found = tables.summary(tables.cells("restoration-50", tmp_path), "scored")
+    assert found["verdict"] == outcome
+    assert (found["cells"], found["missing"]) == (len(differences), 11 - len(differences))
+
+
+def test_the_interval_is_students_over_images(tmp_path):
+    fill(tmp_path, "restoration-50", WIDE)
+    found = tables.summary(tables.cells("restoration-50", tmp_path), "scored")
+    low, high = stats.t.interval(0.95, 2, np.mean(WIDE), stats.sem(WIDE))
+    assert (found["difference"], found["low"], found["high"]) == pytest.approx((np.mean(WIDE), low, high))
+    assert found["here"] - found["authors"] == pytest.approx(np.mean(WIDE))
+
+
+def test_the_scored_image_is_the_rules(tmp_path):
+    fill(tmp_path, "restoration-50", [1.0], average=0.25)
+    fill(tmp_path, "denoising-25", [1.0], average=0.25)
+    restored, denoised = (tables.cells(name, tmp_path).iloc[0] for name in ("restoration-50", "denoising-25"))
+    assert restored.scored == restored["last iterate"] and restored.ours == restored.average
+    assert restored["ours − authors"] == pytest.approx(1.25) and restored.difference == pytest.approx(1.0)
+    assert denoised.scored == denoised.average and np.isnan(denoised.ours)  # its second run is missing
+    assert (restored.iterations, restored.seconds, restored.device) == (20, 1.5, "an abacus")
+
+
+def test_only_records_of_todays_declarations_count(tmp_path):
+    fill(tmp_path, "sr4-set5", [0.0, 0.1, 0.2])
+    baby, bird = (tmp_path / f"sr4-set5/{image}.json" for image in ("baby", "bird"))
+    record = json.loads(baby.read_text())
+    record["configuration"]["seed"] = 7
+    baby.write_text(json.dumps(record | {"key": records.key(record["configuration"])}))
+    bird.write_text(bird.read_text()[:50])
+    assert tables.cells("sr4-set5", tmp_path).scored.dropna().index.tolist() == ["butterfly"]
+    shown = CliRunner().invoke(cli.app, ["table", "sr4-set5", "--records", str(tmp_path)], catch_exceptions=False)
+    assert "sr4-set5/baby was declared otherwise" in shown.stderr and "bird.json: a damaged record" in shown.stderr
+
+
+def test_another_precision_is_told(tmp_path):
+    write(tmp_path, tables.TABLES["sr4-set5"].runs["baby"], 30.0, 31.0, precision="bfloat16")
+    assert tables.cells("sr4-set5", tmp_path).device["baby"] == "an abacus, bfloat16"
+
+
+def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
+    def run(name, seed):
+        task = Denoising("astronaut", side=32, noise_seed=0)
+        return Run(f"{name}/F16", task, NetworkConfig.uniform(width=8, depth=2), Settings(20), seed, "average")
+
+    pair = [run("denoising-25", 0), run("denoising-second-25", 1)]
+    for experiment, one in zip(("denoising", "denoising-second"), pair, strict=True):
+        monkeypatch.setitem(experiments.EXPERIMENTS, experiment, Experiment(experiment, "", "", {"paper": (one,)}))
+    truth = pair[0].task.problem(0).truth
+    noise = 0.1 * torch.randn(2, *truth.shape, generator=torch.Generator().manual_seed(0))
+    pictures = [(truth + one).clamp(0, 1) for one in noise]
+    scores = [float(metrics.psnr(picture, truth)) for picture in pictures]
+    write(tmp_path, pair[0], 0.0, scores[0], pictures[0])
+    tables.score_pairs(tmp_path)
+    assert not (tmp_path / tables.PAIRS).exists() and tables.cells("denoising-25", tmp_path).ours.isna().all()
+
+    write(tmp_path, pair[1], 0.0, scores[1], pictures[1])
+    assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # not scored yet
+    tables.score_pairs(tmp_path)
+    ours = tables.cells("denoising-25", tmp_path).ours["F16"]
+    assert ours == pytest.approx(float(metrics.psnr(sum(pictures) / 2, truth)), abs=0.01) and ours > max(scores) + 2
+
+    monkeypatch.setattr(Denoising, "problem", lambda *_: pytest.fail("scored again"))
+    tables.score_pairs(tmp_path)
+    assert tables.cells("denoising-25", tmp_path).ours["F16"] == ours
+    images.save(truth, tmp_path / "denoising-second-25/F16.png")
+    assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
+
+
+def test_far_cells_are_explained_or_said_not_to_be(tmp_path, monkeypatch):
+    fill(tmp_path, "sr8-set5", [0.6, -0.7, 0.4])
+    explanations = tmp_path / "explanations.toml"
+    explanations.write_text('"sr8-set5/baby" = "another phase"\n')
+    monkeypatch.setattr(tables, "EXPLANATIONS", explanations)
+    assert tables.outlying(tmp_path).explanation.to_dict() == {
+        "sr8-set5/baby": "another phase",
+        "sr8-set5/bird": "not explained",
+    }
+
+
+def test_explanations_and_printed_values_name_what_exists():
+    cells = {f"{name}/{image}" for name in tables.TABLES for image in tables.TABLES[name].runs}
+    assert cells >= report.tomllib.loads(tables.EXPLANATIONS.read_text()).keys()
+    assert set(tables.TABLES) >= set(pd.read_csv(tables.PRINTED).table)
+    assert pd.read_csv(tables.PRINTED).source.notna().all()
+
+
+def call(*arguments):
+    return CliRunner().invoke(cli.app, ["table", *map(str, arguments)], catch_exceptions=False).stdout
+
+
+def test_the_command_shows_any_number_of_cells(tmp_path):
+    assert "no cell done, 11 missing" in call("restoration-50", "--records", tmp_path)
+    fill(tmp_path, "restoration-50", (1.0, 1.1), average=0.5)
+    text = call("restoration-50", "--records", tmp_path)
+    assert "2 done, 9 missing" in text and "+1.05 [+0.41, +1.69]; better" in text and "+1.00" in text
+    assert "33.48" in text  # as printed in the paper
+    shown = call("restoration-50", "--format", "markdown", "--records", tmp_path)
+    assert "| image | last iterate |" in shown
+    again = pd.read_csv(io.StringIO(call("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
+    pd.testing.assert_frame_equal(again, tables.cells("restoration-50", tmp_path), check_dtype=False)
+    short = pd.read_csv(io.StringIO(call("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
+    assert short.loc[("restoration-50", "ours")].verdict == "better" and len(short) == 2 * len(tables.TABLES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [(("restoration",), "did you mean restoration-50"), (("sr4-set5", "--format", "cvs"), "did you mean csv")],
+)
+def test_bad_names_suggest_the_nearest(arguments, sentence):
+    with pytest.raises(UserError, match=sentence):
+        call(*arguments)
+
+
+def test_readme_and_index_are_what_the_records_say():
+    for (begin, end), section in report.SECTIONS.items():
+        written = report.README.read_text().partition(begin)[2].partition(end)[0]
+        assert written.strip() == section(), "stale: dip-repro report"
+    assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro report"
+    assert report.INDEX.read_text() == report.index(), "stale: dip-repro report"
+
+
+def test_readme_and_index_change_with_the_records(tmp_path):
+    empty = report.results(tmp_path), report.index(tmp_path)
+    fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
+    assert "3 of 5" in report.results(tmp_path) and "sr4-set5/butterfly | +0.90 | not explained" in report.results(
+        tmp_path
+    )
+    assert "undecided, 3 of 5 cells | paper" in report.index(tmp_path)
+    fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
+    assert "reproduced, 5 of 5 cells | paper" in report.index(tmp_path)
+    assert empty == (report.results(tmp_path / "none"), report.index(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("differences", "outcomes"),
+    [
+        ((), {"undecided"}),
+        ((0.1,), {"undecided"}),
+        (np.linspace(-0.1, 0.1, 14), {"yes", "undecided"}),
+        (np.linspace(1, 1.1, 14), {"no", "undecided"}),
+    ],
+)
+def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path, monkeypatch):
+    for name in tables.TABLES:
+        fill(tmp_path, name, differences)
+    load_all = records.load_all
+    monkeypatch.setattr(records, "load_all", lambda folder: load_all(tmp_path / folder.name))
+    names, saved = {}, []
+    monkeypatch.setattr(figures, "save", lambda figure, name: saved.append(name))
+    for cell in nbformat.read(ROOT / "notebooks" / "09_tables.ipynb", as_version=4).cells:
+        if cell.cell_type == "code":
+            exec(compile(cell.source, "09", "exec"), names)
+    plt.close("all")
+    assert set(names["table"].holds) == outcomes
+    assert set(names["table"].holds.filter(like="reproduces")) == outcomes - (
+        {"undecided"} if len(differences) > 1 else set()
+    )
+    assert saved == (["09-curves", "09-against"] if len(differences) else [])
+
+
+def test_the_index_names_claims_and_experiments_that_exist():
+    from dip_repro import claims
+
+    for entry in report.tomllib.loads(report.ENTRIES.read_text())["entry"]:
+        assert "table" not in entry or entry["table"] in tables.TABLES
+        assert "records" not in entry or entry["records"] in experiments.EXPERIMENTS
+        if "claims" in entry:
+            assert {claim.id for claim in claims.of(entry["notebook"])} >= set(entry["claims"])
+
+
+@pytest.fixture(scope="module")
+def scorer(mirror):
+    """The scorer that comes with the mirror folder, independent of this package's metrics."""
+    path = mirror.parent / "tools" / "score.py"
+    if not path.exists():
+        pytest.skip("the mirror folder comes without the independent scorer")
+    spec = importlib.util.spec_from_file_location("score", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_the_independent_scorer_finds_each_cell_and_agrees(name, scorer, tmp_path):
+    image, run = min(tables.TABLES[name].runs.items(), key=lambda cell: cell[0].lower())
+    problem = run.task.problem(run.seed)
+    authors = images.open_image(run.task.image.replace("_GT", f"_{tables.TABLES[name].authors}"))
+    if name.startswith("sr"):  # black outside the crop
+        authors = images.crop_to_multiple(authors, 32)
+    authors = authors[: len(problem.truth)]
+    write(tmp_path, run, 0.0, 0.0, authors)
+    stored = tmp_path / name / f"{image}.png"
+    assert images.open_image(stored).shape == problem.truth.shape
+    ours = float(problem.score(images.open_image(stored), problem.truth))
+    assert scorer.score(name, image, stored) == pytest.approx(ours, abs=0.01)
+    assert ours == pytest.approx(tables.cells(name).authors[image], abs=0.01)
+
+
+def test_the_independent_scorer_confirms_the_committed_cells(scorer):
+    for name in tables.TABLES:
+        for image, score in tables.cells(name).scored.dropna().items():
+            path = runs.RESULTS / name / f"{image}.png"
+            assert scorer.score(name, image, path) == pytest.approx(score, abs=0.01)
