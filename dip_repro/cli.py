@@ -34,10 +34,21 @@ MaxSide = Annotated[int | None, typer.Option(help="scale the picture down to thi
 
 @app.command("list")
 def list_experiments() -> None:
-    """Name every experiment, and what it answers in the paper."""
+    """Name every experiment, what it answers in the paper, and how long its finished runs took."""
+    finished, _ = records.load_all(runs.RESULTS)
     for experiment in experiments.EXPERIMENTS.values():
-        profiles = ", ".join(f"{profile} ({len(runs)})" for profile, runs in experiment.profiles.items())
-        typer.echo(f"{experiment.name:16s} {experiment.title}\n{'':16s} {experiment.answers}; runs: {profiles}")
+        profiles = ", ".join(f"{name}: {extent(queue, finished)}" for name, queue in experiment.profiles.items())
+        typer.echo(f"{experiment.name:22s} {experiment.title}\n{'':22s} {experiment.answers}\n{'':22s} {profiles}")
+
+
+def extent(queue: tuple[runs.Run, ...], finished: dict[str, dict]) -> str:
+    """Return how many runs there are, how many are done, and the time that those took, on whatever machine it was."""
+    took = [finished[run.name]["run"]["seconds"] for run in queue if run.name in finished]
+    count = f"{len(queue)} run{'s' * (len(queue) != 1)}"
+    if not took:
+        return f"{count}, none done"
+    time = f"{sum(took):.0f} s" if sum(took) < 120 else f"{sum(took) / 60:.0f} min"
+    return f"{count}, {time}" if len(took) == len(queue) else f"{count}, {len(took)} done in {time}"
 
 
 @app.command()
