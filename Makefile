@@ -35,7 +35,7 @@ lint: $(VENV)/installed
 # The lock from what pyproject.toml allows, in a fresh environment.
 lock:
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test]'
+	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test,cluster]'
 	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' > requirements.lock
 
 clean:

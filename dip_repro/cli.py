@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 from torch import Tensor, nn
 
-from dip_repro import experiments, images, records, report, runs, runtime
+from dip_repro import campaign, experiments, images, records, report, runs, runtime
 from dip_repro.fitting import Settings, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity, Mask
@@ -41,21 +42,64 @@ def list_experiments() -> None:
 
 @app.command()
 def run(
-    name: str,
+    selection: Annotated[list[str], typer.Argument(help="experiments, or runs by pattern, such as 'sr4-set5/*'")],
     profile: Profile = "quick",
     device: Device = "auto",
     precision: Precision = "float32",
     out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
+    budget: Annotated[str, typer.Option(help="stop cleanly after this time, such as 9m or 2h")] = "",
+    workers: Annotated[int, typer.Option(help="processes, the cores shared out among them")] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="address of a Dask cluster, such as tcp://host:8786")] = None,
+    figure: Annotated[bool, typer.Option(help="draw each run beside its record")] = True,
 ) -> None:
-    """Run an experiment without Jupyter; finished records are kept, interrupted runs go on."""
-    for one in experiments.find(name).runs(profile):
-        record = runs.perform(one, out, device, precision)
-        judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
-        changes = ", ".join(f"{name} {x['corrupted']:.2f} → {x[one.scored]:.2f}" for name, x in judged.items() if x)
-        typer.echo(
-            f"{one.name} [{profile}]: {changes or 'no truth to score by'} "
-            f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
-        )
+    """Run experiments without Jupyter; finished records are kept, interrupted runs go on."""
+    queue = {run.name: run for run in campaign.select(selection, profile)}
+    outcome = campaign.campaign(
+        queue.values(), out, device, precision, seconds(budget) if budget else math.inf, workers, scheduler
+    )
+    for name in outcome.finished:
+        tell(queue[name], out, profile, figure)
+    waiting = {"interrupted": outcome.interrupted, "at work elsewhere": outcome.elsewhere}
+    for what, names in waiting.items():
+        if names:
+            typer.echo(f"{what}: {len(names)} of {len(queue)}; the same command goes on with them")
+    if outcome.failed:
+        raise UserError("; ".join(f"{name}: {sentence}" for name, sentence in outcome.failed.items()))
+
+
+def seconds(duration: str) -> float:
+    """Return "90s", "9m", "1.5h" or plain "90" in seconds."""
+    unit = {"s": 1, "m": 60, "h": 3600}.get(duration[-1:])
+    try:
+        return float(duration[:-1] if unit else duration) * (unit or 1)
+    except ValueError:
+        raise UserError(f"{duration!r} is no time: write 90s, 9m or 1.5h") from None
+
+
+def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
+    record = records.load(out / f"{one.name}.json")
+    if figure:
+        from dip_repro import figures  # matplotlib: not on every machine that only computes
+
+        figures.of_run(one, record, out)
+    judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
+    changes = ", ".join(f"{name} {x['corrupted']:.2f} → {x[one.scored]:.2f}" for name, x in judged.items() if x)
+    typer.echo(
+        f"{one.name} [{profile}]: {changes or 'no truth to score by'} "
+        f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
+    )
+
+
+@app.command()
+def collect(
+    source: Annotated[Path, typer.Argument(help="a folder of records that came back from another machine")],
+    out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
+) -> None:
+    """Take in records made elsewhere; those of another schema, inputs or configuration are refused."""
+    taken, refused = campaign.collect(source, out)
+    typer.echo(f"{len(taken)} records taken, {len(refused)} refused")
+    if refused:
+        raise UserError("\n".join(refused))
 
 
 @app.command()

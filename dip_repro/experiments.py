@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import fnmatch
 from dataclasses import replace
 
 from dip_repro import records
@@ -394,6 +395,18 @@ def find(name: str) -> Experiment:
         near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0)
         raise UserError(f"no experiment {name!r}; did you mean {near[0]}? (`dip-repro list` names them)")
     return EXPERIMENTS[name]
+
+
+def matching(wanted: str, profile: str) -> tuple[Run, ...]:
+    """Return the runs of the experiment called `wanted`, or those whose names match it as a pattern ("sr4-set5/*")."""
+    if "/" not in wanted:
+        return find(wanted).runs(profile)
+    every = [run for experiment in DECLARED for run in experiment.profiles.get(profile, ())]
+    found = tuple(run for run in every if fnmatch.fnmatchcase(run.name, wanted))
+    if not found:
+        near = difflib.get_close_matches(wanted, [run.name for run in every], n=1, cutoff=0)
+        raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")
+    return found
 
 
 def declared(record: dict) -> Run:

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from dip_repro import images
+from dip_repro import images, records
+from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT
 
 FIGURES = ROOT / "figures"
@@ -118,3 +119,50 @@ def save(figure: Figure, name: str) -> Path:
     path = FIGURES / f"{name}.png"
     figure.savefig(path, dpi=110, facecolor="white", metadata={"Software": None})
     return path
+
+
+def of_run(run: Run, record: dict, folder: Path) -> Path:
+    """Draw what a run was given, what it made of it, the truth where that is known, and its curve, beside its record.
+
+    It shows the image as it is: not to be published where that carries no licence.
+    """
+    problem = problem_of(run)
+    restored = images.open_image(folder / f"{run.name}.png")
+    what = "last iterate" if run.scored == "image" else "average"
+    score = f", {record['scores'][run.scored]:.2f} dB" if record["scores"] else ""
+    shown = {"given": problem.corrupted, f"{what}{score}": restored}
+    shown |= {"truth": problem.truth} if problem.truth is not None else {}
+    history = records.history(record)
+    figure, axes = plt.subplots(1, len(shown) + 1, figsize=(3.2 * (len(shown) + 1), 3.2), layout="constrained")
+    for axis, (title, image) in zip(axes, shown.items(), strict=False):
+        axis.imshow(images.to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(title, fontsize=10, color=INK)
+        axis.set(xticks=[], yticks=[])
+    scored = [name for name in ("psnr", "psnr_average") if name in history] or ["loss"]
+    for name, colour in zip(scored, (BLUE, ORANGE), strict=False):
+        axes[-1].plot(history.iteration, history[name], color=colour, label=name.replace("_", ", "))
+    axes[-1].set(xlabel="iteration", ylabel="PSNR (dB)" if "psnr" in scored else "loss")
+    axes[-1].spines[["top", "right"]].set_visible(False)
+    axes[-1].legend(frameon=False, fontsize=9)
+    path = folder / f"{run.name}.figure.png"
+    figure.savefig(path, dpi=110, facecolor="white", metadata={"Software": None})
+    plt.close(figure)
+    return path
+
+
+def forest(table: pd.DataFrame) -> Figure:
+    """Draw `study.effects`: one row a reading and task, what it is worth in dB with its 95 % interval, sorted."""
+    rows = table.sort_values("effect", ignore_index=True)
+    tasks = list(dict.fromkeys(table.task))
+    colours = dict(zip(tasks, (BLUE, ORANGE, GREEN, "#7b3294", GREY, "#b2182b", "#8c510a"), strict=False))
+    figure, axis = plt.subplots(figsize=(8, 0.24 * len(rows) + 1), layout="constrained")
+    for task, group in rows.groupby("task", sort=False):
+        error = [group.effect - group.low, group.high - group.effect]
+        axis.errorbar(group.effect, group.index, xerr=error, fmt="o", color=colours[task], markersize=4, label=task)
+    axis.axvline(0, color=INK, linewidth=0.8)
+    axis.axvspan(-0.1, 0.1, color=GREY, alpha=0.15, linewidth=0)
+    axis.set_yticks(rows.index, [row.reading + (" *" if row.p < 0.05 else "") for row in rows.itertuples()], fontsize=8)
+    axis.set(xlabel="PSNR against the base reading (dB); * Holm-corrected p < 0.05", ylim=(-1, len(rows)))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure

@@ -52,6 +52,20 @@ def plain(part) -> dict:
     }
 
 
+def problem_of(run: Run) -> Problem:
+    """Return what is to be fitted and the z that the network is given: all that a run takes in."""
+    problem = run.task.problem(run.seed)
+    if problem.z is None:
+        problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
+    return problem
+
+
+def input_hashes(problem: Problem) -> dict[str, str]:
+    """Return the SHA-256 of each tensor that a run takes in, by name."""
+    tensors = {"truth": problem.truth, "measurement": problem.measurement, "z": problem.z}
+    return {name: records.tensor_hash(x) for name, x in tensors.items() if x is not None}
+
+
 def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone.
 
@@ -59,11 +73,9 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
     `how` goes to `Fit`: checkpoint, precision.
     """
-    problem = run.task.problem(run.seed)
+    problem = problem_of(run)
     where = runtime.pick_device(device)
     network = run.network.build(run.seed).to(where)
-    if problem.z is None:
-        problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
     z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
     return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observer, **how)
 
@@ -108,14 +120,14 @@ def perform(
 
 def make_record(run: Run, problem: Problem, result: FitResult, device: torch.device) -> dict:
     """Return the record of a run, without provenance; where the truth is not known, `scores` is empty."""
-    history, tensors = result.history, {"truth": problem.truth, "measurement": problem.measurement, "z": problem.z}
+    history = result.history
     judged = {"corrupted": problem.corrupted, "image": result.image, "average": result.average}
     record = {
         "schema": records.SCHEMA,
         "name": run.name,
         "key": records.key(run.configuration),
         "configuration": run.configuration,
-        "inputs": {name: records.tensor_hash(x) for name, x in tensors.items() if x is not None},
+        "inputs": input_hashes(problem),
         "scores": {},
         "measures": {m: {n: round(float(f(x)), 4) for n, x in judged.items()} for m, f in problem.measures.items()},
         "curves": records.curves(history),

@@ -1,0 +1,185 @@
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from typer.testing import CliRunner
+
+from dip_repro import campaign, cli, experiments, records
+from dip_repro.fitting import Fit, Settings
+from dip_repro.networks import NetworkConfig
+from dip_repro.runs import Experiment, Run
+from dip_repro.runtime import UserError
+from dip_repro.tasks import Denoising
+
+ONE = Run(
+    "tiny/0",
+    Denoising("camera", side=32),
+    NetworkConfig.uniform(width=8, depth=2, skip=2, out_channels=1),
+    Settings(20),
+)
+RUNS = [replace(ONE, name=f"tiny/{seed}", seed=seed) for seed in range(4)]
+
+
+def same(record: dict) -> dict:
+    """Return what two records of one configuration must share: all but time and host."""
+    curves = {name: values for name, values in record["curves"].items() if name != "seconds"}
+    run = {name: value for name, value in record["run"].items() if name not in ("seconds", "peak_memory_mb")}
+    return {k: v for k, v in record.items() if k != "provenance"} | {"curves": curves, "run": run}
+
+
+def all_below(folder) -> dict:
+    found, damaged = records.load_all(folder)
+    assert not damaged
+    return {name: same(record) for name, record in found.items()}
+
+
+def test_finished_runs_are_skipped_and_the_rest_done(tmp_path, monkeypatch):
+    assert campaign.campaign(RUNS[:2], tmp_path, "cpu").finished == ["tiny/0", "tiny/1"]
+    steps = []
+    step = Fit.step
+    monkeypatch.setattr(Fit, "step", lambda self: steps.append(1) or step(self))
+    assert len(campaign.campaign(RUNS, tmp_path, "cpu").finished) == 4
+    assert len(steps) == 2 * 20 and not list(tmp_path.rglob("*.lock"))
+
+
+def test_the_budget_stops_it_cleanly_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    clock = iter([0.0, 0.0, 1.0] + [9.0] * 9)  # the start, before the first run, its first report, …
+    with monkeypatch.context() as patched:
+        patched.setattr(campaign.time, "time", lambda: next(clock))
+        first = campaign.campaign(RUNS[:2], tmp_path, "cpu", budget=0.5)
+    assert first.interrupted == ["tiny/0", "tiny/1"] and not first.finished
+    assert [path.name[:2] for path in tmp_path.rglob("*.checkpoint")] == ["0."]
+    campaign.campaign(RUNS[:2], tmp_path, "cpu")
+    campaign.campaign(RUNS[:2], tmp_path / "whole", "cpu")
+    assert all_below(tmp_path / "tiny") == all_below(tmp_path / "whole")
+    assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+def test_two_campaigns_share_a_folder(tmp_path):
+    with campaign.claimed(tmp_path / "tiny/1.json") as mine:
+        assert mine
+        outcome = campaign.campaign(RUNS[:3], tmp_path, "cpu")
+    assert outcome.elsewhere == ["tiny/1"] and outcome.finished == ["tiny/0", "tiny/2"]
+    assert campaign.campaign(RUNS[:3], tmp_path, "cpu").finished == ["tiny/0", "tiny/1", "tiny/2"]
+
+
+def test_what_a_run_complains_of_stops_no_other(tmp_path):
+    impossible = replace(ONE, name="tiny/impossible", network=NetworkConfig(out_channels=1))
+    outcome = campaign.campaign([impossible, ONE], tmp_path, "cpu")
+    assert outcome.finished == ["tiny/0"] and "too small" in outcome.failed["tiny/impossible"]
+
+
+def test_a_killed_worker_loses_nothing(tmp_path):
+    longer = [replace(run, settings=Settings(600)) for run in RUNS]
+    killed = []
+
+    def kill_one():
+        while not killed:
+            time.sleep(0.2)
+            if list(tmp_path.rglob("*.lock")):  # a worker is at work
+                children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout
+                workers = [int(pid) for pid in children.split() if "spawn_main" in command(pid)]
+                if workers:
+                    os.kill(workers[0], signal.SIGKILL)
+                    killed.append(workers[0])
+
+    killer = threading.Thread(target=kill_one, daemon=True)
+    killer.start()
+    outcome = campaign.campaign(longer, tmp_path, "cpu", workers=2)
+    killer.join(5)
+    assert killed and sorted(outcome.finished) == [run.name for run in longer] and not outcome.failed
+    assert len(all_below(tmp_path)) == 4
+
+
+def command(pid: str) -> str:
+    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
+
+
+def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="Dask distributed is not installed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        victim = next(iter(client.run(os.getpid).values()))
+        killer = threading.Timer(2, os.kill, (victim, signal.SIGKILL))
+        killer.start()
+        longer = [replace(run, settings=Settings(400)) for run in RUNS]
+        outcome = campaign.campaign(longer, tmp_path, "cpu", scheduler=cluster.scheduler_address)
+        killer.join()
+    assert sorted(outcome.finished) == [run.name for run in longer]
+    assert len(all_below(tmp_path)) == 4
+
+
+def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
+    script = (
+        "import functools, pathlib, sys; from dip_repro import campaign, fitting, runs;"
+        "runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0);"  # a checkpoint at every report: kills hit it
+        "queue = campaign.select(['restoration-50'], 'quick');"
+        "campaign.campaign(queue, pathlib.Path(sys.argv[1]), 'cpu')"
+    )
+    start = [sys.executable, "-c", script]
+    draw = random.Random(0)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    for _ in range(10):
+        process = subprocess.Popen([*start, str(tmp_path / "killed")], **quiet)
+        time.sleep(draw.uniform(2, 7))
+        process.kill()
+        process.wait()
+    for folder in ("killed", "alone"):
+        subprocess.run([*start, str(tmp_path / folder)], check=True, **quiet)
+    killed, alone = (all_below(tmp_path / folder) for folder in ("killed", "alone"))
+    assert len(alone) == 2 and killed == alone
+    assert not list((tmp_path / "killed").rglob("*.checkpoint"))
+
+
+def test_selection_is_by_experiment_or_pattern():
+    assert campaign.select(["start"], "quick") == list(experiments.find("start").runs("quick"))
+    assert [run.name for run in campaign.select(["text", "*/house"], "paper")] == ["text/paper", "restoration-50/house"]
+    assert len(campaign.select(["start", "start/quick"], "quick")) == 1
+    with pytest.raises(UserError, match="did you mean restoration-50/house"):
+        campaign.select(["restoration-50/hose"], "paper")
+
+
+def test_budgets_are_read():
+    assert [cli.seconds(text) for text in ("90", "90s", "9m", "1.5h")] == [90, 90, 540, 5400]
+    with pytest.raises(UserError, match="is no time"):
+        cli.seconds("soon")
+
+
+def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", Experiment("tiny", "", "", {"quick": tuple(RUNS)}))
+    source, target = tmp_path / "source", tmp_path / "target"
+    campaign.campaign(RUNS, source, "cpu")
+
+    def spoil(seed: int, **changes):
+        path = source / f"tiny/{seed}.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+    changed = replace(RUNS[1], settings=Settings(30))
+    spoil(1, configuration=changed.configuration, key=records.key(changed.configuration))
+    spoil(2, inputs={"truth": "0"})
+    spoil(3, schema=0)
+    taken, refused = campaign.collect(source, target)
+    assert taken == ["tiny/0"] and all_below(target).keys() == {"tiny/0"} and (target / "tiny/0.png").exists()
+    assert len(refused) == 3
+    assert all(any(word in sentence for sentence in refused) for word in ("schema", "inputs", "declared otherwise"))
+    assert campaign.collect(source, target)[0] == ["tiny/0"]
+    with pytest.raises(UserError, match="no such folder"):
+        campaign.collect(tmp_path / "nowhere", target)
+    result = CliRunner().invoke(cli.app, ["collect", str(source), "--out", str(target)])
+    assert "1 records taken, 3 refused" in result.output and isinstance(result.exception, UserError)
+
+
+def test_bad_ways_to_run_are_told(tmp_path):
+    with pytest.raises(UserError, match="1 or more"):
+        campaign.campaign(RUNS, tmp_path, workers=0)
+    with pytest.raises(UserError, match=r"dask scheduler|pip install"):
+        campaign.campaign(RUNS, tmp_path, scheduler="tcp://127.0.0.1:9")

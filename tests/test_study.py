@@ -1,0 +1,89 @@
+"""The declared study: its entries, its switches, its statistics; and that the freeze alone decides the defaults."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dip_repro import runs, study
+from dip_repro.fitting import Settings
+from dip_repro.networks import NetworkConfig
+
+AMBIGUITIES = study.DECLARATION["ambiguity"]
+# A bias before batch norm moves nothing but rounding; no loss jumps in two steps.
+SAME_AT_FIRST = {"bias/biases", "rollback/a rise by 0.001"}
+
+
+def test_every_entry_says_what_it_is():
+    assert len(AMBIGUITIES) >= 18
+    assert len({entry["name"] for entry in AMBIGUITIES}) == len(AMBIGUITIES)
+    for entry in AMBIGUITIES:
+        assert {"question", "sentence", "base", "readings", "on", "expected"} <= entry.keys() and entry["readings"]
+    assert len(study.DECLARATION["images"]) >= 6 and len(study.DECLARATION["seeds"]) >= 2
+
+
+def trajectory(run: runs.Run) -> torch.Tensor:
+    """Return the image after two steps of a run cut short and narrow; what is scored afterwards plays no part."""
+    narrow = {"n_d": (4,) * 4, "n_u": (4,) * 4, "n_s": tuple(min(n, 2) for n in run.network.n_s)}
+    run = replace(run, network=replace(run.network, **narrow), settings=replace(run.settings, iterations=2))
+    torch.set_num_threads(1)
+    _, fitting = runs.prepare(run, "cpu")
+    fitting.settings = replace(run.settings, iterations=600)  # a schedule is of the whole length
+    fitting.step()
+    fitting.step()
+    return fitting.image
+
+
+CHANGED = [arm for arm in study.arms() if arm.label in study.readings()]
+
+
+@pytest.mark.parametrize("arm", CHANGED, ids=lambda arm: f"{arm.task}: {arm.label}")
+def test_a_reading_changes_the_trajectory(arm):
+    image = "coins" if arm.task == "restoration-grey" else "astronaut"  # it has blacks
+    base, other = (trajectory(a.run(image, 0)) for a in (study.Arm(arm.task, study.BASE, {}), arm))
+    largest = (base - other).abs().max()
+    assert largest < 1e-4 if arm.label in SAME_AT_FIRST else largest > 1e-6
+
+
+def test_at_least_14_entries_change_the_optimisation():
+    changing = {arm.label.partition("/")[0] for arm in CHANGED if arm.label not in SAME_AT_FIRST}
+    assert len(changing) >= 14
+
+
+def synthetic(effect: float, spread: float = 0.02) -> pd.DataFrame:
+    draw = np.random.default_rng(0)
+    rows = [
+        {
+            "task": "t",
+            "label": label,
+            "image": image,
+            "seed": seed,
+            "scored": 20 + image + offset + draw.normal(0, spread),
+        }
+        for label, offset in ((study.BASE, 0), ("other", effect))
+        for image in range(6)
+        for seed in range(2)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_effects_are_paired_by_image_and_seed():
+    found = synthetic(0.5).sample(frac=1, random_state=1)
+    values = study.differences(found, "t", "other", "scored")
+    mean, low, high = study.interval(values)
+    assert len(values) == 6 and low < 0.5 < high and high - low < 0.1 and mean == pytest.approx(0.5, abs=0.05)
+
+
+def test_intervals_and_holm_against_known_values():
+    assert study.interval([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
+    p = pd.Series([0.01, 0.04, 0.03, 0.005])
+    assert study.holm(p).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_wide_runs_have_the_papers_widths():
+    run = study.Arm("mesh", study.BASE, {}).run("coffee", 0, wide=True)
+    assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
+    assert NetworkConfig(**study.DECLARATION["base"]["readings"]).n_d == run.network.n_d
+    assert Settings(**study.DECLARATION["base"]["settings"]).iterations == 600
