@@ -170,21 +170,20 @@ def fingerprints(paths: tuple[Path, Path]) -> tuple[str, ...]:
 
 def pair_scores(table: Table, folder: Path = RESULTS) -> pd.Series:
     """Return the PSNR in dB of the mean of two runs' images, as `score_pairs` stored it; without it, no value."""
-    stored = pd.read_csv(folder / PAIRS).set_index(["table", "image"]) if (folder / PAIRS).exists() else None
-    scores = {}
-    for (name, image), paths in pairs(folder).items():
-        if name == table.name and stored is not None and (name, image) in stored.index:
-            first, second, score = stored.loc[(name, image)]
-            if (first, second) == fingerprints(paths):
-                scores[image] = score
+    path, scores = folder / PAIRS, {}
+    if path.exists():
+        present = {cell: fingerprints(paths) for cell, paths in pairs(folder).items()}
+        for row in pd.read_csv(path, dtype={"first": str, "second": str}).itertuples():
+            if row.table == table.name and present.get((row.table, row.image)) == (row.first, row.second):
+                scores[row.image] = row.psnr_db
     return pd.Series(scores, dtype=float)
 
 
 def score_pairs(folder: Path = RESULTS) -> None:
     """Score the mean of the two runs' images of each cell that has both, and store that in `folder`; needs the truth.
 
-    The mean is of the two stored images, 8-bit each, and is rounded to 8 bits again: some thousandths of a dB below the
-    mean of what the networks gave. What is scored already, of the same two files, is kept.
+    The mean is of the two stored images, 8-bit each, not of what the networks gave, and is rounded to 8 bits as any
+    scored image is. What is scored already, of the same two files, is kept.
     """
     rows = []
     for (name, image), paths in pairs(folder).items():
@@ -192,7 +191,8 @@ def score_pairs(folder: Path = RESULTS) -> None:
         if score is None:
             run = TABLES[name].runs[image]
             problem = run.task.problem(run.seed)
-            score = round(float(problem.score(sum(map(images.open_image, paths)) / 2, problem.truth)), 4)
+            mean = sum(map(images.open_image, paths)) / 2
+            score = round(float(problem.score(mean, problem.truth)), 4)
         rows.append((name, image, *fingerprints(paths), score))
     if rows:
         frame = pd.DataFrame(rows, columns=["table", "image", "first", "second", "psnr_db"])

@@ -282,3 +282,10 @@ def test_the_independent_scorer_confirms_the_committed_cells(scorer):
         for image, score in tables.cells(name).scored.dropna().items():
             path = runs.RESULTS / name / f"{image}.png"
             assert scorer.score(name, image, path) == pytest.approx(score, abs=0.01)
+
+
+def test_the_stored_scores_of_pairs_are_those_of_their_images(mirror):
+    for (name, image), paths in tables.pairs().items():
+        run = tables.TABLES[name].runs[image]
+        score = metrics.psnr(sum(map(images.open_image, paths)) / 2, run.task.problem(run.seed).truth)
+        assert tables.pair_scores(tables.TABLES[name])[image] == pytest.approx(float(score), abs=1e-3)
