@@ -38,12 +38,15 @@ class Count:
 
 @dataclass(frozen=True)
 class Lowest:
-    """Stop when the signal has not gone below its minimum for `patience` iterations; keep the image at the minimum."""
+    """Stop when the signal has not gone below its minimum for `patience` iterations; keep the image at the minimum.
+
+    Of equals the latest counts, so that patience begins where a window is full.
+    """
 
     patience: int
 
     def kept(self, curve: Curve) -> int:
-        return min(range(len(curve)), key=lambda i: curve[i][1])
+        return min(range(len(curve)), key=lambda i: (curve[i][1], -i))
 
     def stops(self, curve: Curve) -> bool:
         return curve[-1][0] - curve[self.kept(curve)][0] >= self.patience
