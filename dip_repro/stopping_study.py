@@ -18,10 +18,10 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro import records, stopping
-from dip_repro.fitting import Settings
+from dip_repro.fitting import Settings, watched
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import RESULTS, Experiment, Run
-from dip_repro.tasks import Damage
+from dip_repro.runs import RESULTS, Experiment, Run, prepare
+from dip_repro.tasks import Damage, Problem
 
 # By kind of damage (`Damage` has the units), from weak to strong.
 TUNING_LEVELS = {
@@ -47,18 +47,18 @@ HELD_OUT = 0.1  # of the known pixels
 
 
 def fits(name: str, side: int, iterations: int, images: dict[str, int], cases: list[tuple], twins: set) -> tuple:
-    """Return the runs of `cases`, (kind, level, image), and for images of `twins` one with pixels held out."""
-    found = []
-    for kind, level, image in cases:
-        run = Run(
+    """Return the runs of `cases`, (kind, level, image); then, for images of `twins`, those with pixels held out."""
+    whole = tuple(
+        Run(
             f"{name}-{kind}-{level:g}-{image}",
             Damage(image, side, kind, level),
             NetworkConfig.uniform(width=32, depth=4, out_channels=images[image]),
             Settings(iterations),
             scored="average",
         )
-        found += [run, without_held_out(run)] if image in twins else [run]
-    return tuple(found)
+        for kind, level, image in cases
+    )
+    return whole + tuple(without_held_out(run) for run in whole if run.task.image in twins)
 
 
 def without_held_out(run: Run) -> Run:
@@ -67,14 +67,13 @@ def without_held_out(run: Run) -> Run:
 
 
 def rotated(levels: dict[str, tuple], images: list[str]) -> list[tuple]:
-    """Return a case for each kind and image, its levels shared out over the images: each level once."""
-    return [
-        (k, steps[(i + j) % len(steps)], x) for j, (k, steps) in enumerate(levels.items()) for i, x in enumerate(images)
-    ]
+    """Return a case for each image and kind, image by image; the levels are shared out, so that each is had once."""
+    kinds = list(enumerate(levels.items()))
+    return [(kind, steps[(i + j) % len(steps)], image) for i, image in enumerate(images) for j, (kind, steps) in kinds]
 
 
 def every(levels: dict[str, tuple], images: dict[str, int]) -> list[tuple]:
-    return [(kind, level, image) for kind, steps in levels.items() for level in steps for image in images]
+    return [(kind, level, image) for image in images for kind, steps in levels.items() for level in steps]
 
 
 def study(name: str, title: str, levels: dict[str, tuple], images: dict[str, int], twins: int) -> Experiment:
@@ -128,6 +127,11 @@ CANDIDATES = {
 }
 
 
+# The best of each on the tuning set, the winner first; none is chosen yet.
+CHOSEN: dict[str, Candidate] = {}
+OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
+
+
 def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: Path = RESULTS) -> pd.DataFrame:
     """Return one row for each finished run and candidate: what it costs and saves.
 
@@ -152,7 +156,17 @@ def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: P
                 | {"kept": kept, "stopped": stopped, "saved": 1 - stopped / seen.index[-1]}
                 | {"best": best, "gap": best - score}
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=OUTCOME)
+
+
+def by_kind(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the gap of each rule in dB, by kind of damage and over all: median, 90th percentile; and what it saves."""
+    both = pd.concat([found, found.assign(kind="all")])
+    gaps = both.groupby(["rule", "kind"]).gap
+    table = pd.concat({"median": gaps.median().unstack(), "90 %": gaps.quantile(0.9).unstack()}, axis=1)
+    table = table.swaplevel(axis=1)[[(kind, part) for kind in (*LEVELS, "all") for part in ("median", "90 %")]]
+    table["all", "iterations saved"] = found.groupby("rule").saved.median()
+    return table.reindex(list(CHOSEN)).rename_axis(None).rename_axis((None, None), axis="columns")
 
 
 def load(run: Run, folder: Path) -> pd.DataFrame:
@@ -174,3 +188,33 @@ def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
     shared = chosen.groupby(["kind", "level", "image"]).rule.transform("nunique") == general.sum()
     best["shared"] = chosen[shared].groupby("rule").gap.mean()
     return best.sort_values("shared")
+
+
+def live(run: Run, device: str = "auto") -> tuple[Problem, pd.DataFrame, dict[str, stopping.Rule]]:
+    """Run a fit, and its twin with pixels held out, to their ends under the eyes of every rule that can see them.
+
+    Returns the problem, the history of the fit with every pixel, and the rules with what each of them kept.
+    """
+    rules, problems, histories = {}, [], []
+    for one in (run, without_held_out(run)):
+        signals = one.task.problem(run.seed).signals  # not those of the log: each has a memory
+        able = {name: c for name, c in CHOSEN.items() if c.signal in signals}
+        rules |= {name: stopping.Rule(name, signals[c.signal], c.criterion, c.keep) for name, c in able.items()}
+        problem, fit = prepare(one, device)
+        for report in watched(fit):
+            for name in able:
+                rules[name].see(report.iteration, report.image, report.average)
+        problems.append(problem)
+        histories.append(fit.result.history)
+    return problems[0], histories[0], {name: rules[name] for name in CHOSEN if name in rules}
+
+
+def agrees(history: pd.DataFrame, run: Run, folder: Path = RESULTS, within_db: float = 0.5) -> bool:
+    """Return whether a fit made again follows its record: only then are the records taken as evidence.
+
+    By the median difference of the averages' PSNR: machines differ in rounding, and a fit magnifies that.
+    """
+    if not (folder / f"{run.name}.json").exists():
+        return False
+    difference = history.set_index("iteration").psnr_average - load(run, folder).psnr_average
+    return bool(difference.abs().median() < within_db)
