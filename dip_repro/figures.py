@@ -70,9 +70,8 @@ def stops(history: pd.DataFrame, kept: dict[str, tuple[int, float]]) -> Figure:
     return figure
 
 
-def gaps(found: pd.DataFrame, rules: list[str], limits: tuple[float, float] = (0.3, 1.0)) -> Figure:
+def gaps(found: pd.DataFrame, rules: list[str], kinds: list[str], limits: tuple[float, float] = (0.3, 1.0)) -> Figure:
     """Draw every run's gap to its best moment (columns rule, kind, gap in dB): a panel a kind, a row a rule."""
-    kinds = list(dict.fromkeys(found.kind))
     figure, axes = plt.subplots(1, len(kinds), figsize=(12, 2.6), sharey=True, layout="constrained")
     for axis, kind in zip(axes, kinds, strict=True):
         for row, rule in enumerate(rules):

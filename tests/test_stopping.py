@@ -173,6 +173,10 @@ def test_the_two_sets_share_neither_image_nor_level():
         assert levels == {(kind, level) for kind, steps in study.LEVELS.items() for level in steps}
 
 
+def test_the_parameters_are_those_that_the_tuning_set_chose():
+    assert list(study.tuned().candidate.to_dict().items()) == list(study.CHOSEN.items())
+
+
 def test_noise_of_each_kind_is_as_strong_as_it_says():
     grey = torch.full((1, 256, 256), 0.4)
     poisson = corruptions.poisson_noise(grey, 40, seed=0)
