@@ -1,6 +1,6 @@
 """What damaged the image: noise, decimation, missing pixels, text, a hole, JPEG; a pair with and without flash.
 
-What is drawn at random comes from the stream "corruption" of a seed.
+What is drawn at random comes from the stream "corruption" of a seed, or from one of the noise's own name.
 """
 
 from __future__ import annotations
@@ -32,6 +32,37 @@ def gaussian_noise(image: Tensor, sigma_8bit: float, seed: int, stored: str = "8
     noise = torch.randn(image.shape, generator=stream(seed, "corruption"))
     noisy = image + noise * (sigma_8bit / 255)
     return quantise(noisy) if stored == "8bit" else noisy
+
+
+def poisson_noise(image: Tensor, photons: float, seed: int) -> Tensor:
+    """Return (C, H, W) as counted photons, `photons` of them in the mean where a channel is 1; in 8 bits.
+
+    Its variance is x/`photons`: the brighter, the noisier. Drawn from the stream "poisson".
+    """
+    if photons <= 0:
+        raise UserError(f"photons = {photons}: a mean count is positive")
+    return quantise(torch.poisson(image * photons, generator=stream(seed, "poisson")) / photons)
+
+
+def impulse_noise(image: Tensor, share: float, seed: int) -> Tensor:
+    """Return (C, H, W) with about `share` of its values replaced by 0 or 1, alike often (salt and pepper); in 8 bits.
+
+    Each channel by itself. Drawn from the stream "impulse".
+    """
+    if not 0 <= share <= 1:
+        raise UserError(f"share = {share}: a share of the values lies between 0 and 1")
+    draw = torch.rand(image.shape, generator=stream(seed, "impulse"))
+    return quantise(torch.where(draw < share / 2, 0.0, torch.where(draw < share, 1.0, image)))
+
+
+def speckle_noise(image: Tensor, sigma: float, seed: int) -> Tensor:
+    """Return x + x·n, n normal of standard deviation `sigma`, a share of x (not grey levels); (C, H, W), in 8 bits.
+
+    Drawn from the stream "speckle".
+    """
+    if sigma < 0:
+        raise UserError(f"sigma = {sigma}: a standard deviation is not negative")
+    return quantise(image * (1 + sigma * torch.randn(image.shape, generator=stream(seed, "speckle"))))
 
 
 def decimated(image: Tensor, factor: int) -> Tensor:

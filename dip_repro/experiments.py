@@ -11,6 +11,7 @@ from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import UserError
+from dip_repro.stopping_study import STOPPING, TUNING
 from dip_repro.study import STUDY, STUDY_WIDE
 from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, SuperResolution
 
@@ -384,7 +385,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
-    SUPER_RESOLUTION_SET14,
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

@@ -113,6 +113,33 @@ def against(points: dict[str, pd.DataFrame], margin: float) -> Figure:
     return figure
 
 
+def stops(history: pd.DataFrame, kept: dict[str, tuple[int, float]]) -> Figure:
+    """Draw the PSNR of iterate and average, and for each rule a point: the iteration kept, its image's PSNR."""
+    figure = curves({"fit": history})
+    axis = figure.axes[0]
+    for (rule, (iteration, psnr)), marker in zip(kept.items(), "osD^v", strict=False):
+        axis.plot(iteration, psnr, marker, markersize=8, markeredgecolor="white", color=ORANGE, label=rule, zorder=3)
+    axis.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def gaps(found: pd.DataFrame, rules: list[str], kinds: list[str], limits: tuple[float, float] = (0.3, 1.0)) -> Figure:
+    """Draw every run's gap to its best moment (columns rule, kind, gap in dB): a panel a kind, a row a rule."""
+    figure, axes = plt.subplots(1, len(kinds), figsize=(12, 2.6), sharey=True, layout="constrained")
+    for axis, kind in zip(axes, kinds, strict=True):
+        for row, rule in enumerate(rules):
+            gap = found.gap[(found.kind == kind) & (found.rule == rule)]
+            axis.plot(gap, [row] * len(gap), "o", color=BLUE, alpha=0.6, markeredgewidth=0)
+            axis.plot(gap.median(), row, "|", color=INK, markersize=14, markeredgewidth=1.6)
+        for limit in limits:
+            axis.axvline(limit, color=GREY, linestyle="--", linewidth=0.8)
+        axis.set(title=kind, xlim=(-0.1, max(2.0, 1.05 * found.gap.max())), ylim=(len(rules) - 0.5, -0.5))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(rules)), rules)
+    figure.supxlabel("gap to the best moment (dB)", fontsize=10)
+    return figure
+
+
 def save(figure: Figure, name: str) -> Path:
     """Write figures/<name>.png."""
     FIGURES.mkdir(exist_ok=True)

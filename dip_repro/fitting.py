@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dip_repro import runtime
+from dip_repro import runtime, stopping
 from dip_repro.networks import memory_needed
 from dip_repro.runtime import UserError, stream
 
@@ -316,6 +316,21 @@ def finish(run: Fit, progress: bool = True, until: float = math.inf) -> FitResul
             if time.time() > until:
                 break
     if run.checkpoint and run.stopped:
+        run.checkpoint.unlink(missing_ok=True)
+    return run.result
+
+
+def until(run: Fit, rule: stopping.Rule, progress: bool = True) -> FitResult:
+    """Run `run` until `rule` says stop, or to its end; the image to keep is `rule.image`, and `rule.why` says why.
+
+    The rule sees iterates and averages alone. Its memory is not in a checkpoint: a fit that is resumed is watched anew.
+    """
+    with contextlib.closing(watched(run, progress)) as reports:
+        for report in reports:
+            if rule.see(report.iteration, report.image, report.average):
+                run.stopped = rule.why
+                break
+    if run.checkpoint:
         run.checkpoint.unlink(missing_ok=True)
     return run.result
 

@@ -12,7 +12,17 @@ from dip_repro import metrics, records, runtime
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Problem, Restoration, SuperResolution
+from dip_repro.tasks import (
+    Damage,
+    Denoising,
+    Enhancement,
+    Flash,
+    Inpainting,
+    Jpeg,
+    Problem,
+    Restoration,
+    SuperResolution,
+)
 
 RESULTS = ROOT / "data" / "results"
 
@@ -22,7 +32,7 @@ class Run:
     """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
 
     name: str
-    task: Denoising | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement
+    task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement
     network: NetworkConfig | ResNetConfig
     settings: Settings
     seed: int = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dip_repro import baselines, corruptions, images, metrics
+from dip_repro import baselines, corruptions, images, metrics, stopping
 from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
@@ -32,6 +32,7 @@ class Problem:
     score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
     z: Tensor | None = None
     measures: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
+    signals: dict[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
 
     def observer(self, device: torch.device) -> Observer:
         """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
@@ -41,7 +42,10 @@ class Problem:
             watched["psnr"] = lambda x: self.score(x, truth)
 
         def observe(image: Tensor, average: Tensor) -> dict:
-            return {n: f(image) for n, f in watched.items()} | {f"{n}_average": f(average) for n, f in watched.items()}
+            scores = {
+                f"{n}{of}": f(x) for of, x in {"": image, "_average": average}.items() for n, f in watched.items()
+            }
+            return scores | {n: signal(image, average) for n, signal in self.signals.items()}
 
         return observe
 
@@ -84,6 +88,51 @@ class Jpeg:
         truth = None if self.quality is None else image
         x0 = image if truth is None else corruptions.jpeg(truth, self.quality)
         return Problem(truth, x0, x0, Identity(), measures={"blockiness": metrics.blockiness})
+
+
+@dataclass(frozen=True)
+class Damage:
+    """x0 = x damaged as `kind` says, at `level`; what the rules of `stopping` would see of its fit is logged.
+
+    The level of each kind: "gaussian", σ in grey levels; "poisson", photons where a channel is 1; "impulse", share of
+    the values; "speckle", σ as a share of x; "jpeg", quality; "missing", share of the pixels.
+    With `held_out`, that share of the known pixels is not fitted, and the loss on them is logged.
+    """
+
+    image: str
+    side: int
+    kind: str
+    level: float
+    held_out: float = 0
+
+    def problem(self, seed: int) -> Problem:
+        truth = open_at(self.image, self.side)
+        mask = torch.ones(1, *truth.shape[-2:])
+        if self.kind == "missing":
+            mask = corruptions.missing_pixels(truth.shape[-2:], self.level, seed)
+            corrupted = truth * mask
+        elif self.kind == "jpeg":
+            corrupted = corruptions.jpeg(truth, int(self.level))
+        else:
+            corrupted = getattr(corruptions, f"{self.kind}_noise")(truth, self.level, seed)
+        if self.held_out:
+            mask, watched = stopping.held_out(mask, self.held_out, seed)
+            signals = {f"held_{of}": stopping.Residual(corrupted, watched, of) for of in ("image", "average")}
+        else:
+            signals = self.signals(corrupted)
+        operator = Mask(mask)
+        return Problem(truth, corrupted, operator(corrupted), operator, signals=signals)
+
+    def signals(self, corrupted: Tensor) -> dict[str, stopping.Signal]:
+        """Return new signals of each kind and size studied, by name; a discrepancy where no pixel is missing."""
+        signals = {"nothing": stopping.nothing}
+        signals |= {f"variance_{n}": stopping.MovingVariance(n) for n in stopping.WINDOWS}
+        signals |= {f"variance_{weight:g}": stopping.ExponentialVariance(weight) for weight in stopping.WEIGHTS}
+        if self.kind != "missing":
+            known, noise = torch.ones_like(corrupted[:1]), stopping.noise_variance(corrupted)
+            for of in ("image", "average"):
+                signals[f"discrepancy_{of}"] = stopping.Residual(corrupted, known, of, noise)
+        return signals
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,200 @@
+"""When to stop without the ground truth: rules that see the iterates and the measurement, and nothing else.
+
+A rule is a signal, one number for each iterate that it sees, and a criterion on the curve of these numbers. The
+criterion alone decides, so that a rule can be tried again on a recorded curve (`replay`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dip_repro.runtime import UserError, stream
+
+Signal = Callable[[Tensor, Tensor], float]  # of an iterate and the average, both (C, H, W)
+Curve = list[tuple[int, float]]  # iteration, the signal's value there
+
+WINDOWS, WEIGHTS = (5, 10, 20), (0.05, 0.1, 0.2)  # those studied; in iterates seen
+FILLING = 1.0  # the variance while too few iterates were seen: more than any of values in [0, 1]
+
+
+@dataclass(frozen=True)
+class Count:
+    """Stop at iteration `at` and keep that image, whatever the signal: the paper's rule."""
+
+    at: int
+
+    def kept(self, curve: Curve) -> int:
+        return len(curve) - 1
+
+    def stops(self, curve: Curve) -> bool:
+        return curve[-1][0] >= self.at
+
+
+@dataclass(frozen=True)
+class Lowest:
+    """Stop when the signal has not gone below its minimum for `patience` iterations; keep the image at the minimum.
+
+    Of equals the latest counts, so that patience begins where a window is full.
+    """
+
+    patience: int
+
+    def kept(self, curve: Curve) -> int:
+        return min(range(len(curve)), key=lambda i: (curve[i][1], -i))
+
+    def stops(self, curve: Curve) -> bool:
+        return curve[-1][0] - curve[self.kept(curve)][0] >= self.patience
+
+
+@dataclass(frozen=True)
+class Below:
+    """Stop, and keep that image, when the signal is at most `level`."""
+
+    level: float
+
+    def kept(self, curve: Curve) -> int:
+        return len(curve) - 1
+
+    def stops(self, curve: Curve) -> bool:
+        return curve[-1][1] <= self.level
+
+
+Criterion = Count | Lowest | Below
+
+
+def replay(curve: Curve, criterion: Criterion) -> tuple[int, int]:
+    """Return the iteration that `criterion` keeps on a recorded curve, and where it stops (its end at the latest)."""
+    end = next((n for n in range(1, len(curve)) if criterion.stops(curve[:n])), len(curve))
+    return curve[criterion.kept(curve[:end])][0], curve[end - 1][0]
+
+
+def thinned(image: Tensor, side: int = 64) -> Tensor:
+    """Return every k-th pixel of (C, H, W), on the CPU: about `side` of them a side, each with its own noise."""
+    k = math.ceil(max(image.shape[-2:]) / side)
+    return image[..., ::k, ::k].cpu().clone()
+
+
+def nothing(image: Tensor, average: Tensor) -> float:
+    """The signal of a rule that looks at none."""
+    return 0.0
+
+
+class MovingVariance:
+    """The variance of the last `window` iterates about their mean, averaged over pixels (WMV).
+
+    Wang et al., "Early Stopping for Deep Image Prior" (2023): VAR = 1/W Σ ‖x_w − mean‖²; near its valley the iterates
+    change least. Their window counts iterations, this one the iterates seen, one a report. The iterate that stands for
+    a window is here its newest.
+    """
+
+    def __init__(self, window: int):
+        if window < 2:
+            raise UserError(f"window = {window}: a variance is of two iterates or more")
+        self.seen = deque(maxlen=window)
+
+    def __call__(self, image: Tensor, average: Tensor) -> float:
+        self.seen.append(thinned(image))
+        if len(self.seen) < self.seen.maxlen:
+            return FILLING
+        return float(torch.stack(tuple(self.seen)).var(0, correction=0).mean())
+
+
+class ExponentialVariance:
+    """The same with an exponential memory in the place of a window (EMV): one mean is held, no list of iterates.
+
+    M ← (1 − α) M + α x, V ← (1 − α)(V + α ‖x − M‖²), α = `weight`. It counts from 1/α iterates on.
+    """
+
+    def __init__(self, weight: float):
+        if not 0 < weight < 1:
+            raise UserError(f"weight = {weight}: the newest iterate's weight lies between 0 and 1")
+        self.weight, self.count, self.mean, self.variance = weight, 0, None, 0.0
+
+    def __call__(self, image: Tensor, average: Tensor) -> float:
+        x = thinned(image)
+        if self.mean is None:
+            self.mean = x
+        change = x - self.mean
+        self.mean = self.mean + self.weight * change
+        self.variance = (1 - self.weight) * (self.variance + self.weight * float(change.square().mean()))
+        self.count += 1
+        return self.variance if self.count * self.weight >= 1 else FILLING
+
+
+class Residual:
+    """The mean squared residual, over the pixels of `mask` (1, H, W), of the iterate (`of` = "image") or the "average".
+
+    On held-out pixels: the loss that the fit does not see. Divided by `variance`, that of the noise: the discrepancy
+    principle (Morozov), which stops `Below` about 1.
+    """
+
+    def __init__(self, measurement: Tensor, mask: Tensor, of: str = "image", variance: float = 1.0):
+        self.measurement, self.mask, self.of, self.variance = measurement, mask, of, variance
+
+    def __call__(self, image: Tensor, average: Tensor) -> float:
+        x = (image if self.of == "image" else average).cpu()
+        squares = (x - self.measurement).square() * self.mask
+        return float(squares.sum() / (self.mask.sum() * len(x)) / self.variance)
+
+
+def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Split the known pixels of `mask` (1, H, W) in two masks: those to fit, and about `share` of them to watch.
+
+    They are drawn from the stream "held-out", whole pixels with all their channels.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"held out = {share}: a share of the known pixels lies between 0 and 1")
+    watched = mask * (torch.rand(mask.shape, generator=stream(seed, "held-out")) < share)
+    return mask - watched, watched
+
+
+def noise_variance(noisy: Tensor) -> float:
+    """Return the variance of Gaussian noise in (C, H, W), from its finest wavelets (scikit-image).
+
+    At least that of rounding to 8 bits. Other noise is taken for Gaussian.
+    """
+    from skimage.restoration import estimate_sigma  # wants PyWavelets
+
+    sigma = estimate_sigma(noisy.numpy(), average_sigmas=True, channel_axis=0)
+    return max(float(sigma), 1 / 255 / math.sqrt(12)) ** 2
+
+
+class Rule:
+    """Watches a fit: `see` each of its iterates until it says stop, or the fit ends; then `image` is the one to keep.
+
+    Parameters
+    ----------
+    name : for people.
+    signal : what is watched; it has a memory, so that a rule serves one fit.
+    criterion : when to stop, and which iteration to keep.
+    keep : "image" or "average", of that iteration.
+    """
+
+    def __init__(self, name: str, signal: Signal, criterion: Criterion, keep: str = "average"):
+        if keep not in ("image", "average"):
+            raise UserError(f"keep = {keep!r} is not one of image, average")
+        self.name, self.signal, self.criterion, self.keep = name, signal, criterion, keep
+        self.curve: Curve = []
+        self.stopped, self.iteration, self.image = False, 0, None
+
+    def see(self, iteration: int, image: Tensor, average: Tensor) -> bool:
+        """Take in an iterate and the average, (C, H, W), and return whether to stop; once stopped, nothing changes."""
+        if not self.stopped:
+            self.curve.append((iteration, float(self.signal(image, average))))
+            if self.criterion.kept(self.curve) == len(self.curve) - 1:
+                self.iteration, self.image = iteration, (image if self.keep == "image" else average).clone()
+            self.stopped = self.criterion.stops(self.curve)
+        return self.stopped
+
+    @property
+    def why(self) -> str:
+        """What was kept, and why, in a sentence."""
+        last = self.curve[-1][0] if self.curve else 0
+        ended = f"{self.criterion} at iteration {last}" if self.stopped else f"the fit ended at iteration {last}"
+        return f"{self.name}: {ended}; the {self.keep} of iteration {self.iteration} is kept"

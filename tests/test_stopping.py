@@ -1,0 +1,206 @@
+"""Rules of stopping on sequences whose right stop is known; that they see no truth; the noise they are studied on."""
+
+import inspect
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dip_repro import corruptions, fitting, images, stopping
+from dip_repro import stopping_study as study
+from dip_repro.fitting import Fit, Report, Settings
+from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.operators import Identity
+from dip_repro.runs import perform, prepare
+from dip_repro.runtime import UserError
+from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
+from dip_repro.tasks import Damage
+
+NOISE = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 20
+TRUTH = images.resize(images.open_image("coffee"), 16)
+SCALES = torch.tensor([*(abs(t - 20) / 20 + 0.01 for t in range(40))])  # of the error: least at the 21st iterate
+ITERATES = [TRUTH + scale * noise for scale, noise in zip(SCALES, NOISE, strict=True)]
+
+
+def shown(rule: Rule, iterates=ITERATES) -> Rule:
+    """Show a rule iterates 10, 20, …, each with another image as the average, until it says stop."""
+    for i, image in enumerate(iterates):
+        if rule.see(10 * (i + 1), image, 1 - image):
+            break
+    return rule
+
+
+@pytest.mark.parametrize(("signal", "late"), [(MovingVariance(3), 1), (ExponentialVariance(0.5), 2)])
+def test_the_variance_of_the_iterates_has_its_valley_where_they_are_calmest(signal, late):
+    rule = shown(Rule("variance", signal, Lowest(100), "image"))
+    assert 0 <= rule.iteration - 210 <= 10 * late and rule.stopped
+    assert rule.curve[-1][0] == rule.iteration + 100
+    assert torch.equal(rule.image, ITERATES[rule.iteration // 10 - 1])
+    assert "Lowest(patience=100)" in rule.why and f"iteration {rule.iteration} is kept" in rule.why
+
+
+def test_the_variances_are_those_of_their_definition():
+    window, memory = MovingVariance(4), ExponentialVariance(0.25)
+    for image in ITERATES[:9]:
+        values = window(image, image), memory(image, image)
+    last = torch.stack(ITERATES[5:9])
+    assert values[0] == pytest.approx(float((last - last.mean(0)).square().sum(0).div(4).mean()), rel=1e-4)
+    # The same recursion as the variance of a weighted sample: weights (1 − α)^age α, the first with all that is left.
+    weights = torch.tensor([0.75**8, *(0.25 * 0.75 ** (8 - i) for i in range(1, 9))])[:, None, None, None]
+    sample = torch.stack(ITERATES[:9])
+    spread = (weights * (sample - (weights * sample).sum(0)).square()).sum(0)
+    assert values[1] == pytest.approx(float(spread.mean()), rel=1e-4)
+
+
+def test_no_variance_is_believed_before_the_window_is_full():
+    still = [TRUTH] * 4
+    assert [v for _, v in shown(Rule("", MovingVariance(4), Count(99))).curve[:3]] == [stopping.FILLING] * 3
+    assert shown(Rule("", MovingVariance(4), Lowest(10)), still).iteration == 40
+    assert shown(Rule("", ExponentialVariance(0.25), Lowest(10)), still).iteration == 40
+
+
+def test_the_window_is_bounded_whatever_the_image():
+    rule = MovingVariance(2)
+    for _ in range(5):
+        rule(torch.rand(3, 200, 130), None)
+    assert len(rule.seen) == 2 and max(rule.seen[0].shape) <= 64
+
+
+def test_a_fixed_count_and_the_end_of_the_fit():
+    rule = shown(Rule("count", stopping.nothing, Count(70), "average"))
+    assert rule.iteration == 70 and torch.equal(rule.image, 1 - ITERATES[6])
+    late = shown(Rule("count", stopping.nothing, Count(9000), "image"))
+    assert late.iteration == 400 and not late.stopped and "the fit ended" in late.why
+
+
+def test_what_is_kept_is_a_copy_and_nothing_changes_after_the_stop():
+    average = TRUTH.clone()
+    rule = Rule("count", stopping.nothing, Count(10))
+    assert rule.see(10, TRUTH, average)
+    average += 1
+    assert rule.see(20, TRUTH, average) and rule.iteration == 10 and torch.equal(rule.image, TRUTH)
+
+
+def test_the_discrepancy_principle_stops_at_the_noise():
+    noisy = TRUTH + NOISE[0]
+    approaching = [noisy + NOISE[1] * (20 - t) / 5 for t in range(20)]
+    known = torch.ones(1, 16, 16)
+    residual = Residual(noisy, known, variance=1 / 20**2)
+    rule = shown(Rule("discrepancy", residual, Below(1.0), "image"), approaching)
+    expected = next(i for i, x in enumerate(approaching) if (x - noisy).square().mean() <= 1 / 20**2)
+    assert rule.iteration == 10 * (expected + 1) and 0 < expected < 19
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_noise_level_is_estimated_and_never_nothing(channels):
+    flat = torch.full((channels, 64, 64), 0.5)
+    noisy = corruptions.gaussian_noise(flat, 25, seed=0)
+    assert stopping.noise_variance(noisy) ** 0.5 * 255 == pytest.approx(25, rel=0.1)
+    assert stopping.noise_variance(flat) > 0
+
+
+def test_held_out_pixels_are_watched_and_not_fitted():
+    run = study.without_held_out(replace(study.STOPPING.runs("quick")[0], settings=Settings(10)))
+    problem, fit = prepare(run, "cpu")
+    plain = replace(run.task, held_out=0).problem(run.seed)
+    fitted, watched = stopping.held_out(torch.ones(1, 64, 64), study.HELD_OUT, run.seed)
+    assert torch.equal(fitted + watched, torch.ones(1, 64, 64)) and 0.05 < watched.mean() < 0.15
+    assert torch.equal(problem.corrupted, plain.corrupted) and (problem.measurement * watched == 0).all()
+    # Whatever an image has there, the loss and its gradient do not know.
+    x = torch.rand(1, 3, 64, 64, requires_grad=True)
+    (fit.operator(x) - fit.measurement).square().mean().backward()
+    assert (x.grad[0] * watched == 0).all() and (x.grad[0] * fitted != 0).any()
+    signal = problem.signals["held_image"]
+    assert signal(x[0].detach() * watched, None) == pytest.approx(signal(x[0].detach(), None))
+    error = ((x[0].detach() - plain.corrupted) * watched).square().sum() / (3 * watched.sum())
+    assert signal(x[0].detach(), None) == pytest.approx(float(error))
+
+
+def test_missing_pixels_are_never_held_out():
+    mask = corruptions.missing_pixels((32, 32), 0.5, seed=1)
+    fitted, watched = stopping.held_out(mask, 0.2, seed=1)
+    assert torch.equal(fitted + watched, mask) and watched.any() and fitted.any()
+
+
+def test_a_rule_never_receives_the_truth(monkeypatch):
+    """Neither as an argument nor in what it holds."""
+    assert list(inspect.signature(Rule.see).parameters) == ["self", "iteration", "image", "average"]
+    for kind, level in {"gaussian": 25, "jpeg": 10}.items():
+        problem = Damage("camera", 32, kind, level).problem(0)
+        tensors = [v for s in problem.signals.values() if isinstance(s, Residual) for v in (s.measurement, s.mask)]
+        assert tensors and not any(torch.equal(x, problem.truth) for x in tensors)
+    seen = []
+    monkeypatch.setattr(fitting, "watched", lambda run, progress: (r for r in run))
+    run = start(observer=lambda image, average: {"psnr": torch.tensor(99.0)})
+    fitting.until(run, Rule("spy", lambda *given: seen.append(given) or 0.0, Count(20)))
+    assert len(seen) == 2 and all(isinstance(x, torch.Tensor) and x.shape == (3, 16, 16) for x in sum(seen, ()))
+    assert "psnr" in run.rows[0] and "row" in Report.__dataclass_fields__  # it was there to be taken
+
+
+def start(**named) -> Fit:
+    config = NetworkConfig.uniform(width=8, depth=2, skip=2, in_channels=4)
+    return Fit(TRUTH, Identity(), Hourglass(config), noise_input(4, (16, 16), 0), Settings(60), **named)
+
+
+def test_a_fit_is_left_where_the_rule_says(tmp_path):
+    rule = Rule("count", stopping.nothing, Count(30))
+    result = fitting.until(start(checkpoint=tmp_path / "fit.checkpoint"), rule, progress=False)
+    assert result.stopped == rule.why and result.history.iteration.iloc[-1] == 30
+    assert torch.equal(rule.image, result.average) and not list(tmp_path.iterdir())
+    late = Rule("count", stopping.nothing, Count(90))
+    assert fitting.until(start(), late, progress=False).stopped == "iterations done" and late.iteration == 60
+
+
+def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
+    run = replace(study.STOPPING.runs("quick")[0], settings=Settings(120), name="x")
+    run = replace(run, network=NetworkConfig.uniform(width=8, depth=2, skip=2), task=replace(run.task, side=32))
+    perform(run, tmp_path, "cpu", progress=False)
+    history = study.load(run, tmp_path)
+    names = ("variance_5", "variance_0.2", "discrepancy_average", "nothing")
+    for name, criterion in zip(names, (Lowest(20), Lowest(20), Below(3.0), Count(50)), strict=True):
+        rule = Rule(name, run.task.problem(run.seed).signals[name], criterion)
+        fitting.until(prepare(run, "cpu")[1], rule, progress=False)
+        assert stopping.replay(list(history[name].items()), criterion) == (rule.iteration, rule.curve[-1][0])
+
+
+def test_the_two_sets_share_neither_image_nor_level():
+    for profile in ("quick", "laptop"):
+        one, other = (e.runs(profile) for e in (study.TUNING, study.STOPPING))
+        assert not {r.task.image for r in one} & {r.task.image for r in other}
+        assert not {(r.task.kind, r.task.level) for r in one} & {(r.task.kind, r.task.level) for r in other}
+        assert {r.task.kind for r in one} == {r.task.kind for r in other} == set(study.LEVELS)
+        levels = {(r.task.kind, r.task.level) for r in other}
+        assert levels == {(kind, level) for kind, steps in study.LEVELS.items() for level in steps}
+
+
+def test_the_parameters_are_those_that_the_tuning_set_chose():
+    assert list(study.tuned().candidate.to_dict().items()) == list(study.CHOSEN.items())
+
+
+def test_noise_of_each_kind_is_as_strong_as_it_says():
+    grey = torch.full((1, 256, 256), 0.4)
+    poisson = corruptions.poisson_noise(grey, 40, seed=0)
+    assert float(poisson.mean()) == pytest.approx(0.4, abs=0.003)
+    assert float(poisson.var()) == pytest.approx(0.4 / 40, rel=0.03)
+    impulse = corruptions.impulse_noise(grey, 0.1, seed=0)
+    assert [float((impulse == v).float().mean()) for v in (0.0, 1.0)] == pytest.approx([0.05, 0.05], abs=0.005)
+    speckle = corruptions.speckle_noise(grey, 0.25, seed=0)
+    assert float(speckle.std()) == pytest.approx(0.4 * 0.25, rel=0.03)
+    for noise in (corruptions.poisson_noise, corruptions.impulse_noise, corruptions.speckle_noise):
+        assert torch.equal(noise(grey, 0.5, 1), noise(grey, 0.5, 1)) and not torch.equal(
+            *(noise(grey, 0.5, s) for s in (1, 2))
+        )
+
+
+def test_wrong_parameters_are_told():
+    for wrong in (
+        lambda: MovingVariance(1),
+        lambda: ExponentialVariance(1.0),
+        lambda: stopping.held_out(torch.ones(1, 4, 4), 0, 0),
+        lambda: Rule("", stopping.nothing, Count(1), "truth"),
+        lambda: corruptions.poisson_noise(TRUTH, 0, 0),
+        lambda: corruptions.impulse_noise(TRUTH, 2, 0),
+        lambda: corruptions.speckle_noise(TRUTH, -1, 0),
+    ):
+        with pytest.raises(UserError):
+            wrong()
