@@ -1,0 +1,69 @@
+"""Where an image's power lies in frequency: radial power spectra, their slope, and the error of a fit by band.
+
+Frequencies are radial, in cycles a pixel: 1/2 is the finest that a row of pixels holds.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+# Octaves of frequency: names a band by its upper edge; the last takes in the corners beyond 1/2.
+BANDS = {"1/32": (0, 1 / 32), "1/16": (1 / 32, 1 / 16), "1/8": (1 / 16, 1 / 8), "1/4": (1 / 8, 1 / 4), "1/2": (1 / 4, 1)}
+
+
+def radii(height: int, width: int) -> Tensor:
+    """Return the radial frequency of each coefficient of a 2-D FFT, (H, W)."""
+    return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.fftfreq(width)[None])
+
+
+def power(image: Tensor) -> Tensor:
+    """Return the power of (C, H, W) at each frequency, (H, W), in the mean over channels; white noise has its variance.
+
+    The mean is taken off, and a Hann window keeps the borders, which the FFT joins, from adding a slope of their own.
+    """
+    height, width = image.shape[-2:]
+    windows = (torch.hann_window(n, dtype=torch.float64) for n in (height, width))
+    window = torch.outer(*windows)
+    weighted = (image.double() * window).sum((-2, -1), keepdim=True) / window.sum()
+    spectrum = torch.fft.fft2((image.double() - weighted) * window).abs().square() / window.square().sum()
+    return spectrum.mean(0)
+
+
+def radial_power(image: Tensor, rings: int = 16) -> tuple[Tensor, Tensor]:
+    """Return frequencies and the mean power of (C, H, W) in rings about them, evenly spaced on a log axis.
+
+    From three coefficients off the centre, where the window's own width no longer shows, to 1/2. Empty rings are left out.
+    """
+    spectrum, radius = power(image), radii(*image.shape[-2:])
+    edges = torch.logspace(math.log10(3 / min(image.shape[-2:])), math.log10(0.5), rings + 1)
+    masks = [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    masks = [mask for mask in masks if mask.any()]
+    return torch.stack([radius[m].mean() for m in masks]), torch.stack([spectrum[m].mean() for m in masks])
+
+
+def slope(image: Tensor) -> float:
+    """Return the exponent a of power ∝ f^a, by least squares on log axes over `radial_power`; natural: about −2."""
+    frequency, ring_power = (x.double().log() for x in radial_power(image))
+    centred = frequency - frequency.mean()
+    return float((centred * ring_power).sum() / centred.square().sum())
+
+
+def share(image: Tensor, low: float, high: float) -> float:
+    """Return the share of the power of (C, H, W) at frequencies in (low, high]."""
+    spectrum, radius = power(image), radii(*image.shape[-2:])
+    spectrum = spectrum * (radius > 0)
+    return float(spectrum[(radius > low) & (radius <= high)].sum() / spectrum.sum())
+
+
+def band_error(image: Tensor, target: Tensor, low: float, high: float) -> Tensor:
+    """Return what (C, H, W) leaves unexplained of a target's energy at frequencies in (low, high]: 0 fitted, 1 nothing.
+
+    No window: by Parseval, bands weighted by their energy sum to the squared error less that of the means.
+    """
+    radius = radii(*target.shape[-2:]).to(image.device)
+    band = (radius > low) & (radius <= high)
+    error, energy = (torch.fft.fft2(x)[..., band].abs().square().sum() for x in (image - target, target))
+    return error / energy
