@@ -11,6 +11,7 @@ from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import UserError
 from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, SuperResolution
+from dip_repro.why import ARCHITECTURES, IMPEDANCE
 
 
 def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
@@ -365,6 +366,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION),
     *(FLASH, ENHANCEMENT, BRANCHING),
+    *(IMPEDANCE, ARCHITECTURES),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

@@ -11,7 +11,17 @@ from dip_repro import metrics, records, runtime
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Problem, Restoration, SuperResolution
+from dip_repro.tasks import (
+    Denoising,
+    Enhancement,
+    Flash,
+    Inpainting,
+    Jpeg,
+    Problem,
+    Restoration,
+    SuperResolution,
+    Target,
+)
 
 RESULTS = ROOT / "data" / "results"
 
@@ -21,7 +31,7 @@ class Run:
     """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
 
     name: str
-    task: Denoising | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement
+    task: Denoising | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement | Target
     network: NetworkConfig | ResNetConfig
     settings: Settings
     seed: int = 0

@@ -5,13 +5,22 @@ Frequencies are radial, in cycles a pixel: 1/2 is the finest that a row of pixel
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
 from torch import Tensor
 
+from dip_repro.runtime import stream
+
 # Octaves of frequency: names a band by its upper edge; the last takes in the corners beyond 1/2.
-BANDS = {"1/32": (0, 1 / 32), "1/16": (1 / 32, 1 / 16), "1/8": (1 / 16, 1 / 8), "1/4": (1 / 8, 1 / 4), "1/2": (1 / 4, 1)}
+BANDS = {
+    "1/32": (0, 1 / 32),
+    "1/16": (1 / 32, 1 / 16),
+    "1/8": (1 / 16, 1 / 8),
+    "1/4": (1 / 8, 1 / 4),
+    "1/2": (1 / 4, 1),
+}
 
 
 def radii(height: int, width: int) -> Tensor:
@@ -35,11 +44,11 @@ def power(image: Tensor) -> Tensor:
 def radial_power(image: Tensor, rings: int = 16) -> tuple[Tensor, Tensor]:
     """Return frequencies and the mean power of (C, H, W) in rings about them, evenly spaced on a log axis.
 
-    From three coefficients off the centre, where the window's own width no longer shows, to 1/2. Empty rings are left out.
+    From three coefficients off the centre, where the window's own width no longer shows, to 1/2; no ring is empty.
     """
     spectrum, radius = power(image), radii(*image.shape[-2:])
     edges = torch.logspace(math.log10(3 / min(image.shape[-2:])), math.log10(0.5), rings + 1)
-    masks = [(radius >= low) & (radius < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    masks = [(radius >= low) & (radius < high) for low, high in itertools.pairwise(edges)]
     masks = [mask for mask in masks if mask.any()]
     return torch.stack([radius[m].mean() for m in masks]), torch.stack([spectrum[m].mean() for m in masks])
 
@@ -67,3 +76,16 @@ def band_error(image: Tensor, target: Tensor, low: float, high: float) -> Tensor
     band = (radius > low) & (radius <= high)
     error, energy = (torch.fft.fft2(x)[..., band].abs().square().sum() for x in (image - target, target))
     return error / energy
+
+
+def random_phases(image: Tensor, seed: int) -> Tensor:
+    """Return (C, H, W) with the phases of white noise, one draw for all channels, added to its own; power is kept.
+
+    Where that leaves [0, 1], the contrast is lowered until it does not: no relative error sees that.
+    """
+    noise = torch.randn(image.shape[-2:], generator=stream(seed, "corruption"))
+    phases = torch.fft.fft2(noise)
+    mean = image.mean((-2, -1), keepdim=True)
+    turned = torch.fft.ifft2(torch.fft.fft2(image - mean) * phases / phases.abs()).real
+    room = torch.where(turned > 0, (1 - mean) / turned, -mean / turned).min()
+    return mean + min(float(room), 1.0) * turned
