@@ -123,6 +123,8 @@ def samples(rows: dict[str, list[Tensor]], spectra: dict[str, tuple], natural: t
         axis.plot(frequency, middle, color=GREY, lw=1)
         axis.plot(*spectra[label], color=ORANGE, lw=2, label="network")
         axis.set(xscale="log", yscale="log", ylim=(1e-7, 10), xlabel="cycles a pixel")
+        axis.set_xticks([1 / 32, 1 / 8, 1 / 2], ["1/32", "1/8", "1/2"])
+        axis.set_xticks([], minor=True)
         if column:
             axis.set_yticklabels([])
         axis.spines[["top", "right"]].set_visible(False)
