@@ -14,6 +14,7 @@ from dip_repro.runtime import UserError
 from dip_repro.stopping_study import STOPPING, TUNING
 from dip_repro.study import STUDY, STUDY_WIDE
 from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, SuperResolution
+from dip_repro.why import ARCHITECTURES, IMPEDANCE
 
 
 def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
@@ -385,7 +386,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
-    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING),
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

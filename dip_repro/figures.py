@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -192,4 +193,87 @@ def forest(table: pd.DataFrame) -> Figure:
     axis.set(xlabel="PSNR against the base reading (dB); * Holm-corrected p < 0.05", ylim=(-1, len(rows)))
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9, loc="lower right")
+    return figure
+
+
+def learning_curves(histories: dict[str, list[pd.DataFrame]], y: str = "loss") -> Figure:
+    """Draw the geometric mean of column `y` over each list of histories, in its range as a band, on log axes."""
+    figure, axis = plt.subplots(figsize=(7, 3.8), layout="constrained")
+    for (label, group), colour in zip(histories.items(), (BLUE, GREEN, ORANGE, "#7b3294", GREY), strict=False):
+        logs = pd.concat([history.set_index("iteration")[y] for history in group], axis=1).map(math.log10)
+        axis.plot(logs.index, 10 ** logs.mean(axis=1), color=colour, linewidth=2, label=label)
+        axis.fill_between(logs.index, 10 ** logs.min(axis=1), 10 ** logs.max(axis=1), color=colour, alpha=0.15, lw=0)
+    axis.set(xlabel="iteration", ylabel=y, xscale="log", yscale="log")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def by_band(histories: dict[str, list[pd.DataFrame]], bands: list[str]) -> Figure:
+    """Draw the error of each frequency band against iteration, the mean over each list of histories, a panel each."""
+    figure, axes = plt.subplots(1, len(histories), figsize=(2.6 * len(histories), 3), sharey=True, layout="constrained")
+    for axis, (label, group) in zip(axes, histories.items(), strict=True):
+        mean = sum(history.set_index("iteration")[bands] for history in group) / len(group)
+        for i, band in enumerate(bands, 1):
+            axis.plot(mean.index, mean[band], color=plt.cm.viridis_r(i / len(bands)), label=f"to {band}")
+        axis.set(xscale="log", xlabel="iteration", ylim=(0, 1.3), title=label)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("unexplained share of the band")
+    axes[-1].legend(frameon=False, fontsize=8, title="cycles a pixel", title_fontsize=8)
+    return figure
+
+
+def samples(rows: dict[str, list[Tensor]], spectra: dict[str, tuple], natural: tuple) -> Figure:
+    """Draw images of random networks, a column each, over their power spectra (frequency, power) beside `natural`'s.
+
+    `natural` is (frequency, lowest, median, highest power over pictures). Contrast is stretched; spectra are shown
+    relative to their first ring.
+    """
+    count = max(len(images_) for images_ in rows.values())
+    figure, axes = plt.subplots(
+        count + 1,
+        len(rows),
+        figsize=(1.75 * len(rows), 1.75 * count + 2.2),
+        squeeze=False,
+        layout="constrained",
+        height_ratios=[1] * count + [1.2],
+    )
+    frequency, low, middle, high = natural
+    for column, (label, shown) in enumerate(rows.items()):
+        for axis, image in zip(axes[:, column], shown, strict=False):
+            floor, ceiling = image.quantile(0.01), image.quantile(0.99)
+            axis.imshow(images.to_8bit((image - floor) / (ceiling - floor)), interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        axes[0, column].set_title(label, fontsize=10)
+        axis = axes[-1, column]
+        axis.fill_between(frequency, low, high, color=GREY, alpha=0.3, lw=0, label="pictures")
+        axis.plot(frequency, middle, color=GREY, lw=1)
+        axis.plot(*spectra[label], color=ORANGE, lw=2, label="network")
+        axis.set(xscale="log", yscale="log", ylim=(1e-7, 10), xlabel="cycles a pixel")
+        axis.set_xticks([1 / 32, 1 / 8, 1 / 2], ["1/32", "1/8", "1/2"])
+        axis.set_xticks([], minor=True)
+        if column:
+            axis.set_yticklabels([])
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1, 0].set_ylabel("relative power")
+    axes[-1, 0].legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def fronts(scores: dict[str, pd.DataFrame], costs: list[str]) -> Figure:
+    """Draw PSNR against each cost, a row for each task; the Pareto front (column "<cost> front") is joined."""
+    figure, axes = plt.subplots(
+        len(scores), len(costs), figsize=(5 * len(costs), 3.2 * len(scores)), squeeze=False, layout="constrained"
+    )
+    for row, (task, table) in zip(axes, scores.items(), strict=True):
+        for axis, cost in zip(row, costs, strict=True):
+            front = table[table[f"{cost} front"]].sort_values(cost)
+            axis.plot(front[cost], front.psnr, color=ORANGE, lw=1.2, zorder=1)
+            colours = [ORANGE if on else BLUE for on in table[f"{cost} front"]]
+            axis.scatter(table[cost], table.psnr, color=colours, s=[80 if n == "paper" else 28 for n in table.index])
+            for name, x, y in zip(table.index, table[cost], table.psnr, strict=True):
+                axis.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK)
+            axis.set(xscale="log", xlabel=cost, ylabel="PSNR (dB)", title=task)
+            axis.margins(x=0.15, y=0.12)
+            axis.spines[["top", "right"]].set_visible(False)
     return figure

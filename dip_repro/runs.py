@@ -22,6 +22,7 @@ from dip_repro.tasks import (
     Problem,
     Restoration,
     SuperResolution,
+    Target,
 )
 
 RESULTS = ROOT / "data" / "results"
@@ -32,7 +33,7 @@ class Run:
     """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
 
     name: str
-    task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement
+    task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement | Target
     network: NetworkConfig | ResNetConfig
     settings: Settings
     seed: int = 0

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from dip_repro import baselines, corruptions, images, metrics, stopping
+from dip_repro import baselines, corruptions, images, metrics, spectra, stopping
 from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
-from dip_repro.runtime import UserError
+from dip_repro.runtime import UserError, stream
 
 MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # their ranges (reading 22)
 
@@ -276,6 +276,46 @@ class Enhancement:
     def enhanced(self, photo: Tensor, base: Tensor) -> Tensor:
         """Return base + boost · (photo − base), clipped to [0, 1]."""
         return (base + self.boost * (photo - base)).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Target:
+    """x0 is what is to be drawn, and nothing is damaged: an image, or what keeps one of its properties (Fig. 2).
+
+    `kind` is "natural", the image; "noisy", with normal noise of 25 grey levels; "shuffled", its pixels in another
+    order; "phases", its power spectrum with random phases; or "noise", U(0, 1), which keeps its size alone. The loss
+    is watched by frequency: `spectra.band_error` of each of `spectra.BANDS`.
+    """
+
+    image: str
+    side: int | None = None
+    kind: str = "natural"
+
+    def problem(self, seed: int) -> Problem:
+        target = self.target(seed)
+
+        def watch(low: float, high: float) -> Callable[[Tensor], Tensor]:
+            return lambda x: spectra.band_error(x, target.to(x.device), low, high)
+
+        measures = {band: watch(*edges) for band, edges in spectra.BANDS.items()}
+        return Problem(None, target, target, Identity(), measures=measures)
+
+    def target(self, seed: int) -> Tensor:
+        """Return what is to be drawn, (C, H, W) in [0, 1]."""
+        image = open_at(self.image, self.side)
+        draw = stream(seed, "corruption")
+        match self.kind:
+            case "natural":
+                return image
+            case "noisy":
+                return corruptions.gaussian_noise(image, 25, seed)
+            case "shuffled":
+                return image.flatten(1)[:, torch.randperm(image[0].numel(), generator=draw)].view_as(image)
+            case "phases":
+                return spectra.random_phases(image, seed)
+            case "noise":
+                return torch.rand(image.shape, generator=draw)
+        raise UserError(f"kind = {self.kind!r} is not one of natural, noisy, shuffled, phases, noise")
 
 
 def open_at(name: str, side: int | None) -> Tensor:
