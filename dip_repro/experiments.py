@@ -105,6 +105,28 @@ RESTORATION = Experiment(
     },
 )
 
+SHARES = (0.1, 0.5, 0.8, 0.9, 0.95)
+
+
+def missing(name: str, image: str, side: int | None, network: NetworkConfig, settings: Settings) -> tuple[Run, ...]:
+    """Return the runs of one image with ever more of its pixels missing."""
+    return tuple(
+        Run(f"missing/{name}-{100 * share:.0f}", Restoration(image, side, missing=share), network, settings)
+        for share in SHARES
+    )
+
+
+MISSING = Experiment(
+    "missing",
+    "From 10 to 95 % of the pixels missing",
+    "Restoration, Sec. 4, beyond its 50 %",
+    {
+        "quick": missing("quick", "coins", 64, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(400)),
+        "laptop": missing("laptop", "coins", 128, GREY, Settings(1000)),
+        "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
+    },
+)
+
 SET5 = ("baby", "bird", "butterfly", "head", "woman")
 
 
@@ -384,7 +406,7 @@ JPEG = Experiment(
 )
 
 DECLARED = (
-    *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION),
+    *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
     *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
 )
