@@ -277,3 +277,14 @@ def fronts(scores: dict[str, pd.DataFrame], costs: list[str]) -> Figure:
             axis.margins(x=0.15, y=0.12)
             axis.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def against_share(table: pd.DataFrame, label: str) -> Figure:
+    """Draw PSNR in dB against a share in per cent, the table's index: a line a column."""
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    for (name, values), colour in zip(table.items(), (GREY, INK, BLUE, ORANGE), strict=False):
+        axis.plot(values.index, values, "o-", color=colour, linewidth=1.6, markersize=4, label=name)
+    axis.set(xlabel=label, ylabel="PSNR (dB)")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=9)
+    return figure
