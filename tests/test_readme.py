@@ -17,10 +17,10 @@ def test_every_open_reading_is_a_setting_that_exists():
     from dip_repro import corruptions, fitting, metrics, networks, runs, tasks
 
     known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
-    for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution):
+    for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution, tasks.Inpainting):
         known |= set(task.__dataclass_fields__)
     known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}
-    table = (ROOT / "README.md").read_text().partition("| the text leaves open |")[2].partition("\n\n")[0]
+    table = (ROOT / "README.md").read_text().partition("| the text leaves open | setting |")[2].partition("\n\n")[0]
     rows = [line.split("|")[2] for line in table.splitlines()[2:]]
     names = {part for row in rows for part in row.split("`")[1::2]}
     assert len(rows) >= 18 and names <= known
