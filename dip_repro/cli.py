@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 import tempfile
@@ -89,8 +90,8 @@ def seconds(duration: str) -> float:
 
 def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
     record = records.load(out / f"{one.name}.json")
-    if figure:
-        from dip_repro import figures  # matplotlib: not on every machine that only computes
+    if figure and importlib.util.find_spec("matplotlib"):  # not on every machine that only computes
+        from dip_repro import figures
 
         figures.of_run(one, record, out)
     judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})

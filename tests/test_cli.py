@@ -7,7 +7,7 @@ import tifffile
 import torch
 from typer.testing import CliRunner
 
-from dip_repro import cli, images
+from dip_repro import cli, experiments, images
 from dip_repro.runtime import UserError
 
 PICTURE = images.resize(images.open_image("coffee"), 40)
@@ -77,3 +77,11 @@ def test_the_package_imports_without_the_notebook_stack():
         "import dip_repro.cli, dip_repro.experiments, dip_repro.records"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_the_list_tells_how_long_finished_runs_took():
+    queue = experiments.find("flash").runs("quick")
+    done = {run.name: {"run": {"seconds": 100.0}} for run in queue}
+    assert cli.extent(queue, {}) == "2 runs, none done"
+    assert cli.extent(queue, {queue[0].name: done[queue[0].name]}) == "2 runs, 1 done in 100 s"
+    assert cli.extent(queue, done) == "2 runs, 3 min"
