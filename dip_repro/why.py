@@ -76,13 +76,14 @@ def architectures(width: int, depth: int) -> dict[str, NetworkConfig | ResNetCon
 
 def compared(profile: str, side: int, networks: dict, iterations: int, pictures: tuple[str, ...]) -> tuple[Run, ...]:
     """Return a run for each network, task and image: denoising at σ = 25, and a text to remove."""
+    settings = Settings(iterations, average_start=iterations // 2)  # in a short run the first iterates stay in it
     text = {"text": "which network draws what is not there", "height": max(9, side // 14)}
     tasks = {
         "denoising": (lambda image: Denoising(image, side), "average"),
         "inpainting": (lambda image: Inpainting(image, side, **text), "image"),
     }
     return tuple(
-        Run(f"architectures/{profile}-{task}-{image}-{name}", make(image), network, Settings(iterations), scored=scored)
+        Run(f"architectures/{profile}-{task}-{image}-{name}", make(image), network, settings, scored=scored)
         for task, (make, scored) in tasks.items()
         for image in pictures
         for name, network in networks.items()
