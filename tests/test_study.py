@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dip_repro import runs, study
+from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 
 AMBIGUITIES = study.DECLARATION["ambiguity"]
@@ -86,3 +87,25 @@ def test_wide_runs_have_the_papers_widths():
     assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
     assert NetworkConfig(**study.DECLARATION["base"]["readings"]).n_d == run.network.n_d
     assert run.settings.iterations == study.WIDE["iterations"]
+
+
+def test_the_frozen_readings_alone_are_the_defaults():
+    base, changes = study.DECLARATION["base"], study.readings()
+    frozen = {"network": dict(base["readings"]), "settings": dict(base["settings"])}
+    by_task = {name: dict(task["task"]) for name, task in study.DECLARATION["tasks"].items()}
+    for entry in AMBIGUITIES:
+        assert entry["chosen"] == study.BASE or entry["chosen"] in entry["readings"]
+        assert entry["why"]
+        for part, values in changes.get(f"{entry['name']}/{entry['chosen']}", {}).items():
+            (by_task[entry["on"][0]] if part == "task" else frozen[part]).update(values)
+    of_an_experiment = {"iterations", "learning_rate", "sigma_p", "report_every"}
+    defaults = {"network": NetworkConfig(), "settings": Settings(iterations=1)}
+    for part, values in frozen.items():
+        for name, value in values.items():
+            assert name in of_an_experiment or getattr(defaults[part], name) == value, name
+    assert NetworkConfig().in_channels == 32  # for grey images too
+    for name, task in study.DECLARATION["tasks"].items():
+        fields = getattr(study.tasks, task["kind"]).__dataclass_fields__
+        for reading in ("stored", "normalise", "a", "known", "phase", "border", "x0_by"):
+            if reading in fields and reading in by_task[name]:
+                assert fields[reading].default == by_task[name][reading]
