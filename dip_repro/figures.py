@@ -288,3 +288,18 @@ def against_share(table: pd.DataFrame, label: str) -> Figure:
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9)
     return figure
+
+
+def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Draw `study.drift`: a panel a task, a line a reading, dB above the base by iteration."""
+    labels = dict.fromkeys(label for table in tables.values() for label in table)
+    colours = dict(zip(labels, plt.get_cmap("tab20").colors[::2] + plt.get_cmap("tab20").colors[1::2], strict=False))
+    figure, axes = plt.subplots(1, len(tables), figsize=(5.2 * len(tables), 3.6), squeeze=False, layout="constrained")
+    for axis, (task, table) in zip(axes.flat, tables.items(), strict=True):
+        axis.axhline(0, color=GREY, linewidth=0.8)
+        for label in table:
+            axis.plot(table.index, table[label], color=colours[label], linewidth=1.6, label=label)
+        axis.set(xlabel="iteration", ylabel="PSNR against the base (dB)", title=task)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure

@@ -108,6 +108,23 @@ STUDY_WIDE = Experiment(
 )
 
 
+def scored_curve(run: Run, record: dict) -> pd.Series:
+    """Return the PSNR in dB of what the run is scored by, by iteration."""
+    return records.history(record).set_index("iteration")["psnr" if run.scored == "image" else "psnr_average"]
+
+
+def drift(task: str, labels: list[str], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return, for each of `labels`, by how many dB its curve is above the base's, by iteration: the mean over pairs."""
+    finished, _ = records.load_all(folder / "study" / task)
+
+    def mean(label: str) -> pd.Series:
+        every = next(arm for arm in arms() if (arm.task, arm.label) == (task, label)).runs()
+        curves = [scored_curve(run, finished[run.name]) for run in every if run.name in finished]
+        return pd.concat(curves, axis=1).mean(1)
+
+    return pd.DataFrame({label: mean(label) - mean(BASE) for label in labels}) if finished else pd.DataFrame()
+
+
 def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
     """Return one row for each finished run: task, label, image, seed; scores in dB, and where the curve peaks.
 
@@ -121,7 +138,7 @@ def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
             record = finished.get(run.name)
             if record is None or record["key"] != records.key(run.configuration):
                 continue
-            curve = records.history(record).set_index("iteration")["psnr" if run.scored == "image" else "psnr_average"]
+            curve = scored_curve(run, record)
             rows.append(
                 {
                     "task": arm.task,
