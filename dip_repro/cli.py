@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import math
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from torch import Tensor, nn
 
-from dip_repro import campaign, experiments, images, records, report, runs, runtime
-from dip_repro.fitting import Settings, fit
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
-from dip_repro.operators import Identity, Mask
+from dip_repro import campaign, experiments, images, photos, records, report, runs
 from dip_repro.runtime import UserError
 
 app = typer.Typer(
@@ -29,7 +28,7 @@ Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Precision = Annotated[str, typer.Option(help="float32, or bfloat16: faster where the processor knows it")]
 Photo = Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF; grey or RGB")]
 Output = Annotated[Path | None, typer.Option("--out", help="PNG to write [default: PICTURE-restored.png]")]
-Iterations = Annotated[int, typer.Option(help="when to stop")]
+Iterations = Annotated[int, typer.Option(help="at the most: the fit is stopped where its iterates change least")]
 MaxSide = Annotated[int | None, typer.Option(help="scale the picture down to this many pixels a side first")]
 
 
@@ -156,9 +155,32 @@ def write_report() -> None:
 def denoise(
     picture: Photo, out: Output = None, iterations: Iterations = 1800, max_side: MaxSide = None, device: Device = "auto"
 ) -> None:
-    """Denoise a picture with the paper's settings: the exponential average of the iterates is written."""
-    image = shrink(images.open_image(picture), max_side)
-    restore(image, Identity(), Settings(iterations), device, out or restored(picture))
+    """Take the noise off a picture."""
+    photo = shrink(images.open_image(picture), max_side)
+    restore("denoise", photos.denoise(photo, iterations, device), out or restored(picture))
+
+
+@app.command()
+def dejpeg(
+    picture: Photo, out: Output = None, iterations: Iterations = 2400, max_side: MaxSide = None, device: Device = "auto"
+) -> None:
+    """Take JPEG's blocks off a picture."""
+    photo = shrink(images.open_image(picture), max_side)
+    restore("take JPEG's blocks off", photos.dejpeg(photo, iterations, device), out or restored(picture))
+
+
+@app.command()
+def upscale(
+    picture: Photo,
+    by: Annotated[int, typer.Option(help="times each side")] = 4,
+    out: Output = None,
+    iterations: Annotated[int | None, typer.Option(help="at the most [default: 2000, above 4 times 4000]")] = None,
+    max_side: MaxSide = None,
+    device: Device = "auto",
+) -> None:
+    """Enlarge a picture."""
+    photo = shrink(images.open_image(picture), max_side)
+    restore(f"enlarge {by} times", photos.upscale(photo, by, iterations, device), out or restored(picture))
 
 
 @app.command()
@@ -169,10 +191,12 @@ def inpaint(
     iterations: Iterations = 6000,
     device: Device = "auto",
 ) -> None:
-    """Fill in what the mask marks as missing (black), with the paper's settings for text."""
-    operator = Mask(images.as_mask(images.open_image(mask)))
-    image = images.open_image(picture)
-    restore(operator(image), operator, Settings(iterations), device, out or restored(picture))
+    """Fill in what the mask marks as missing (black); what is known stays as it is."""
+    known = images.as_mask(images.open_image(mask))
+    photo = images.open_image(picture)
+    share = float(1 - known.mean())
+    restoration = photos.inpaint(photo, known, iterations, device)
+    restore(f"fill in {share:.1%} of the pixels", restoration, out or restored(picture))
 
 
 def shrink(image: Tensor, max_side: int | None) -> Tensor:
@@ -187,15 +211,39 @@ def restored(picture: Path) -> Path:
     return picture.with_name(f"{picture.stem}-restored.png")
 
 
-def restore(measurement: Tensor, operator: nn.Module, settings: Settings, device: str, out: Path) -> None:
-    where = runtime.pick_device(device)
+LONG = 600  # seconds; above, a way to make it shorter is suggested
+REFRESHED = 15  # seconds between two previews
+
+
+def restore(what: str, restoration: photos.Restoration, out: Path) -> None:
+    """Say what will be done and how long it may take, then do it; `out` is a preview until it is finished."""
     if not out.parent.is_dir():
         raise UserError(f"{out.parent}: no such folder to write {out.name} to")
-    config = NetworkConfig(out_channels=len(measurement))
-    z = noise_input(config.in_channels, measurement.shape[-2:], seed=0).to(where)
-    result = fit(measurement, operator.to(where), Hourglass(config).to(where), z, settings)
-    images.save(result.average, out)
-    typer.echo(f"{out}: {result.stopped}, {result.seconds:.0f} s")
+    for _ in itertools.islice(restoration, 2):
+        pass  # steps are timed on this device
+    height, width = restoration.size
+    typer.echo(
+        f"{what}: {width}×{height} pixels, {restoration.memory_gb:.1f} GB, {restoration.seconds_a_step:.2f} s a step, "
+        f"{minutes(restoration.longest)} at the most"
+    )
+    if restoration.longest > LONG:
+        typer.echo("That is long: --max-side 256 makes the picture smaller, and a GPU is faster.")
+    saved = time.monotonic()
+    try:
+        for _ in restoration.reports():
+            if time.monotonic() - saved > REFRESHED:
+                images.save(restoration.image, out)
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        images.save(restoration.image, out)
+        typer.echo(f"\n{out}: interrupted at iteration {restoration.fit.iteration}; the best so far is written")
+        return
+    images.save(restoration.image, out)
+    typer.echo(f"{out}: {restoration.rule.why}, after {minutes(restoration.fit.seconds)}")
+
+
+def minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def main() -> None:
