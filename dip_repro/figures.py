@@ -266,7 +266,8 @@ def fronts(scores: dict[str, pd.DataFrame], costs: list[str]) -> Figure:
         len(scores), len(costs), figsize=(5 * len(costs), 3.2 * len(scores)), squeeze=False, layout="constrained"
     )
     for row, (task, table) in zip(axes, scores.items(), strict=True):
-        for axis, cost in zip(row, costs, strict=True):
+        table = table.dropna(subset="psnr")
+        for axis, cost in zip(row, costs if len(table) else (), strict=False):
             front = table[table[f"{cost} front"]].sort_values(cost)
             axis.plot(front[cost], front.psnr, color=ORANGE, lw=1.2, zorder=1)
             colours = [ORANGE if on else BLUE for on in table[f"{cost} front"]]
