@@ -121,7 +121,7 @@ MISSING = Experiment(
     "From 10 to 95 % of the pixels missing",
     "Restoration, Sec. 4, beyond its 50 %",
     {
-        "quick": missing("quick", "coins", 64, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(400)),
+        "quick": missing("quick", "coins", 48, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(300)),
         "laptop": missing("laptop", "coins", 128, GREY, Settings(1000)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },
