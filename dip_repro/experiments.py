@@ -86,7 +86,7 @@ RESTORATION = Experiment(
                 Restoration(name, side=96),
                 NetworkConfig.uniform(width=32, depth=3, out_channels=1),
                 # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
-                Settings(iterations=800, learning_rate=0.01),
+                Settings(iterations=640, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),
@@ -121,7 +121,7 @@ MISSING = Experiment(
     "From 10 to 95 % of the pixels missing",
     "Restoration, Sec. 4, beyond its 50 %",
     {
-        "quick": missing("quick", "coins", 48, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(300)),
+        "quick": missing("quick", "coins", 48, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(240)),
         "laptop": missing("laptop", "coins", 128, GREY, Settings(1000)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },
