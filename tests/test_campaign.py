@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -83,12 +84,10 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     def kill_one():
         while not killed:
             time.sleep(0.2)
-            if list(tmp_path.rglob("*.lock")):  # a worker is at work
-                children = subprocess.run(["pgrep", "-P", str(os.getpid())], capture_output=True, text=True).stdout
-                workers = [int(pid) for pid in children.split() if "spawn_main" in command(pid)]
-                if workers:
-                    os.kill(workers[0], signal.SIGKILL)
-                    killed.append(workers[0])
+            workers = multiprocessing.active_children()
+            if workers and list(tmp_path.rglob("*.lock")):  # at work
+                workers[0].kill()
+                killed.append(workers[0])
 
     killer = threading.Thread(target=kill_one, daemon=True)
     killer.start()
@@ -96,10 +95,6 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     killer.join(5)
     assert killed and sorted(outcome.finished) == [run.name for run in longer] and not outcome.failed
     assert len(all_below(tmp_path)) == 4
-
-
-def command(pid: str) -> str:
-    return subprocess.run(["ps", "-o", "args=", "-p", pid], capture_output=True, text=True).stdout
 
 
 def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):

@@ -98,12 +98,15 @@ def test_every_declared_run_is_distinct_and_plain_data():
     assert {"start", "restoration-50", "branching", "flash", "enhancement"} <= experiments.EXPERIMENTS.keys()
 
 
+ALONE = ("study/", "study-wide/")  # their 858 small pictures are not committed
+
+
 def test_committed_records_are_sound_and_of_todays_declarations():
     found, damaged = records.load_all(runs.RESULTS)
     assert not damaged
     for name, record in found.items():
         assert experiments.declared(record).name == name
-        assert (runs.RESULTS / f"{name}.png").exists()
+        assert name.startswith(ALONE) or (runs.RESULTS / f"{name}.png").exists()
 
 
 def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
@@ -112,7 +115,7 @@ def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
         run = experiments.declared(record)
         problem = run.task.problem(run.seed)
         assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"]
-        if problem.truth is None:
+        if problem.truth is None or name.startswith(ALONE):
             continue
         stored = images.open_image(runs.RESULTS / f"{name}.png")
         score = record["scores"][record["configuration"]["scored"]]
