@@ -47,8 +47,8 @@ def extent(queue: tuple[runs.Run, ...], finished: dict[str, dict]) -> str:
     count = f"{len(queue)} run{'s' * (len(queue) != 1)}"
     if not took:
         return f"{count}, none done"
-    time = f"{sum(took):.0f} s" if sum(took) < 120 else f"{sum(took) / 60:.0f} min"
-    return f"{count}, {time}" if len(took) == len(queue) else f"{count}, {len(took)} done in {time}"
+    altogether = minutes(sum(took))
+    return f"{count}, {altogether}" if len(took) == len(queue) else f"{count}, {len(took)} done in {altogether}"
 
 
 @app.command()

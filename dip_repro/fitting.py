@@ -325,14 +325,22 @@ def until(run: Fit, rule: stopping.Rule, progress: bool = True) -> FitResult:
 
     The rule sees iterates and averages alone. Its memory is not in a checkpoint: a fit that is resumed is watched anew.
     """
+    for _ in stopped_by(run, rule, progress):
+        pass
+    if run.checkpoint:
+        run.checkpoint.unlink(missing_ok=True)
+    return run.result
+
+
+def stopped_by(run: Fit, rule: stopping.Rule, progress: bool = True) -> Iterator[Report]:
+    """Iterate over `run` under a progress bar until `rule` says stop, or to its end."""
     with contextlib.closing(watched(run, progress)) as reports:
         for report in reports:
             if rule.see(report.iteration, report.image, report.average):
                 run.stopped = rule.why
-                break
-    if run.checkpoint:
-        run.checkpoint.unlink(missing_ok=True)
-    return run.result
+            yield report
+            if rule.stopped:
+                return
 
 
 def watched(run: Fit, progress: bool = True) -> Iterator[Report]:

@@ -5,15 +5,15 @@ Each function takes an image (C, H, W) in [0, 1], grey or RGB, and returns a `Re
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from dip_repro import runtime, stopping
 from dip_repro.experiments import SNAIL
-from dip_repro.fitting import Fit, Report, Settings, watched
+from dip_repro.fitting import Fit, Report, Settings, stopped_by
 from dip_repro.networks import NetworkConfig, memory_needed, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.runtime import UserError
@@ -47,10 +47,10 @@ class Restoration:
     @property
     def image(self) -> Tensor | None:
         """What the rule keeps so far, None before the first report; known pixels untouched."""
-        restored = self.rule.image
-        if restored is None or self.known is None:
-            return None if restored is None else restored.cpu()
-        return torch.where(self.known > 0, self.photo, restored.cpu())
+        if self.rule.image is None:
+            return None
+        restored = self.rule.image.cpu()
+        return restored if self.known is None else torch.where(self.known > 0, self.photo, restored)
 
     @property
     def seconds_a_step(self) -> float:
@@ -69,13 +69,7 @@ class Restoration:
 
     def reports(self, progress: bool = True) -> Iterator[Report]:
         """Run on, under a progress bar, until the rule says stop."""
-        with contextlib.closing(watched(self.fit, progress)) as reports:
-            for report in reports:
-                stop = self.rule.see(report.iteration, report.image, report.average)
-                yield report
-                if stop:
-                    self.fit.stopped = self.rule.why
-                    return
+        return stopped_by(self.fit, self.rule, progress)
 
     def done(self, progress: bool = True) -> Tensor:
         """Run to the end and return the restored image, (C, H', W') in [0, 1], on the CPU."""
@@ -95,9 +89,7 @@ def denoise(photo: Tensor, iterations: int = 1800, device: str = "auto") -> Rest
 
 def dejpeg(photo: Tensor, iterations: int = 2400, device: str = "auto") -> Restoration:
     """Take JPEG's blocks off, with the narrow network of the paper's JPEG example."""
-    network = NetworkConfig(
-        in_channels=SNAIL.in_channels, n_d=SNAIL.n_d, n_u=SNAIL.n_u, n_s=SNAIL.n_s, out_channels=len(photo)
-    )
+    network = replace(SNAIL, out_channels=len(photo))
     return Restoration(photo, Identity(), photo.shape[-2:], network, Settings(iterations), device=device)
 
 

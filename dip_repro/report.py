@@ -184,6 +184,10 @@ def worth(row: pd.Series) -> str:
     return f"{row.effect:+z.2f} [{row.low:+z.2f}, {row.high:+z.2f}]{'*' if row.p < 0.05 else ''} {row.task}"
 
 
+def frozen(entry: dict) -> str:
+    return entry["base"] if entry["chosen"] == study.BASE else entry["chosen"]
+
+
 def ranked(effects: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
     """Return each ambiguity with its rows of `study.effects`, the one of the largest effect first."""
     groups = dict(iter(effects.groupby(effects.reading.map(lambda name: name.partition("/")[0]), sort=False)))
@@ -200,9 +204,9 @@ def ambiguities(folder: Path = RESULTS, most: int = 5) -> str:
         return "The study has not been run yet: `dip-repro run study --profile laptop --workers 4 --no-figure`."
     rows = {}
     for entry, group in ranked(effects)[:most]:
-        again = wide[wide.reading.isin(group.reading)] if len(wide) else wide
+        again = wide[wide.reading.isin(group.reading)]
         rows[entry["question"].partition(". ")[2]] = {
-            "frozen reading": entry["base"] if entry.get("chosen", study.BASE) == study.BASE else entry["chosen"],
+            "frozen reading": frozen(entry),
             "the other": ", ".join(dict.fromkeys(name.partition("/")[2] for name in group.reading)),
             "is worth, dB [95 %]": "<br>".join(worth(row) for row in group.itertuples()),
             "with the paper's widths": "<br>".join(worth(row) for row in again.itertuples()) or "–",
@@ -225,16 +229,15 @@ def guide(folder: Path = RESULTS) -> str:
     """Return the guide: every ambiguity, the one worth most first."""
     effects, wide, parts = study.effects(folder), study.effects(folder, wide=True), []
     for place, (entry, group) in enumerate(ranked(effects), 1):
-        again = wide[wide.reading.isin(group.reading)] if len(wide) else wide
+        again = wide[wide.reading.isin(group.reading)]
         lines = [
             f"- {row.reading.partition('/')[2]}: {worth(row)}; peaks differ by {row.peak:+z.2f} dB and "
             f"{row.later:+z.0f} iterations; an effect of {row.least:.2f} dB would have been seen"
             for row in group.itertuples()
         ] + [f"- {row.reading.partition('/')[2]}, with the paper's widths: {worth(row)}" for row in again.itertuples()]
-        frozen = entry["base"] if entry.get("chosen", study.BASE) == study.BASE else entry["chosen"]
         parts += [
             f"## {place}. {entry['question'].partition('. ')[2]}",
-            f"The text, in short: {entry['sentence']} Take: **{frozen}**. {entry.get('why', '')}".strip(),
+            f"The text, in short: {entry['sentence']} Take: **{frozen(entry)}**. {entry['why']}",
             "\n".join(lines),
             f"Expected: {entry['expected']}",
         ]

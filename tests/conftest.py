@@ -4,11 +4,14 @@ from pathlib import Path
 import matplotlib
 import pytest
 import torch
+from typer.testing import CliRunner, Result
 
-from dip_repro import images
+from dip_repro import cli, images
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks of the tests are tiny
+
+PHOTO = images.resize(images.open_image("rocket"), 40)
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,14 @@ def mirror() -> Path:
     if not os.environ.get(images.MIRROR) or not (folder / "project-page").is_dir():
         pytest.skip(f"{images.MIRROR} names no folder with the paper's images")
     return folder
+
+
+def call(*arguments) -> Result:
+    """Run the command line in this process; an error for the user is raised as it is."""
+    return CliRunner().invoke(cli.app, [str(a) for a in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def photo(tmp_path) -> Path:
+    images.save(PHOTO, tmp_path / "photo.png")
+    return tmp_path / "photo.png"

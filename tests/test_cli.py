@@ -5,30 +5,17 @@ import numpy as np
 import pytest
 import tifffile
 import torch
-from typer.testing import CliRunner
+from conftest import call
 
 from dip_repro import cli, experiments, images
 from dip_repro.runtime import UserError
 
-PICTURE = images.resize(images.open_image("coffee"), 40)
 
-
-def call(*arguments):
-    """Run the command line in this process; an error for the user is raised as it is."""
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments], catch_exceptions=False)
-
-
-@pytest.fixture
-def picture(tmp_path):
-    images.save(PICTURE, tmp_path / "photo.png")
-    return tmp_path / "photo.png"
-
-
-def test_denoise_and_inpaint_write_a_picture(picture, tmp_path):
-    call("denoise", picture, "--iterations", 2, "--max-side", 36)
+def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
+    call("denoise", photo, "--iterations", 2, "--max-side", 36)
     assert images.open_image(tmp_path / "photo-restored.png").shape == (3, 36, 36)
     images.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
-    call("inpaint", picture, tmp_path / "mask.png", "--iterations", 2, "--out", tmp_path / "filled.png")
+    call("inpaint", photo, tmp_path / "mask.png", "--iterations", 2, "--out", tmp_path / "filled.png")
     assert images.open_image(tmp_path / "filled.png").shape == (3, 40, 40)
 
 
@@ -36,7 +23,7 @@ def test_list_names_every_experiment():
     assert {"start", "restoration-50", "branching"} <= set(call("list").output.split())
 
 
-def wrong(tmp_path, picture):
+def wrong(tmp_path, photo):
     images.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
     images.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
     (tmp_path / "empty.png").touch()
@@ -46,16 +33,16 @@ def wrong(tmp_path, picture):
         (("denoise", tmp_path / "empty.png"), "it is empty"),
         (("denoise", tmp_path / "nan.tif"), "NaN"),
         (("denoise", "astronaut", "--device", "abacus"), "not one PyTorch knows"),
-        (("denoise", picture, "--out", tmp_path / "no/where.png"), "no such folder"),
-        (("inpaint", picture, tmp_path / "other-size.png"), "give them one size"),
-        (("inpaint", picture, tmp_path / "nothing-known.png"), "every pixel as missing"),
+        (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
+        (("inpaint", photo, tmp_path / "other-size.png"), "give them one size"),
+        (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel as missing"),
         (("run", "restoration"), "did you mean restoration-50"),
         (("run", "start", "--profile", "big"), "quick, laptop, paper"),
     ]
 
 
-def test_bad_input_is_told_in_one_sentence(tmp_path, picture):
-    for arguments, sentence in wrong(tmp_path, picture):
+def test_bad_input_is_told_in_one_sentence(tmp_path, photo):
+    for arguments, sentence in wrong(tmp_path, photo):
         with pytest.raises(UserError, match=sentence) as caught:
             call(*arguments)
         assert "\n" not in str(caught.value)

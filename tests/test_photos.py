@@ -2,23 +2,11 @@
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from conftest import PHOTO, call
 
-from dip_repro import cli, corruptions, images, photos, stopping
+from dip_repro import corruptions, images, photos, stopping
 from dip_repro.runtime import UserError
 from dip_repro.stopping_study import CHOSEN
-
-PHOTO = images.resize(images.open_image("rocket"), 40)
-
-
-def call(*arguments):
-    return CliRunner().invoke(cli.app, [str(a) for a in arguments], catch_exceptions=False)
-
-
-@pytest.fixture
-def photo(tmp_path):
-    images.save(PHOTO, tmp_path / "photo.png")
-    return tmp_path / "photo.png"
 
 
 def test_the_rule_is_the_one_that_won():
