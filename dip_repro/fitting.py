@@ -39,6 +39,7 @@ class Settings:
     epsilon: float = 1e-8
     rollback_threshold: float = 0.1  # of the first loss
     schedule: str = field(default="constant", metadata={"neutral": "constant"})
+    output: str = field(default="perturbed", metadata={"neutral": "perturbed"})  # z, where the last iterate is taken
     # How often the loss is looked at, scores are taken and a place to return to is kept
     report_every: int = 10
 
@@ -53,6 +54,8 @@ class Settings:
             raise UserError(f"reduction = {self.reduction!r} is not one of mean, sum")
         if self.schedule not in ("constant", "cosine"):
             raise UserError(f"schedule = {self.schedule!r} is not one of constant, cosine")
+        if self.output not in ("perturbed", "unperturbed"):
+            raise UserError(f"output = {self.output!r} is not one of perturbed, unperturbed")
 
 
 @dataclass
@@ -202,9 +205,7 @@ class Fit:
             annealed = (1 + math.cos(math.pi * self.iteration / settings.iterations)) / 2
             self.optimizer.param_groups[0]["lr"] = settings.learning_rate * annealed
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            x = self.network(z)
-        x = x.float()
+        x = self.output(z)
         error = (self.operator(x) - self.measurement).square()
         loss = error.mean() if settings.reduction == "mean" else error.sum()
         loss.backward()
@@ -216,8 +217,16 @@ class Fit:
             self.average.lerp_(self.image, 1 - settings.average_weight)
         return loss.detach()
 
+    def output(self, z: Tensor) -> Tensor:
+        """Return f_θ(z), (1, C, H, W)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            return self.network(z).float()
+
     def report(self, loss: Tensor, start: float) -> Report:
         """Read the loss, return to the last good state where it jumped, and take the scores."""
+        if self.settings.output == "unperturbed":
+            with torch.no_grad():
+                self.image = self.output(self.z)
         row = {"iteration": self.iteration, "loss": float(loss)}  # waits for the device
         self.seconds += time.perf_counter() - start
         first, previous = (self.rows[0]["loss"], self.rows[-1]["loss"]) if self.rows else (0.0, math.inf)

@@ -54,6 +54,13 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path):
         start(Settings(iterations=31, report_every=5), checkpoint=file)
 
 
+def test_the_unperturbed_output_is_of_z_itself_and_changes_no_step():
+    run, other = start(dataclasses.replace(SETTINGS, output="unperturbed")), start()
+    result, perturbed = finish(run, progress=False), finish(other, progress=False)
+    assert result.history.loss.equals(perturbed.history.loss) and torch.equal(result.average, perturbed.average)
+    assert torch.equal(result.image, run.network(run.z)[0]) and not torch.equal(result.image, perturbed.image)
+
+
 def test_an_observer_changes_nothing():
     watched = finish(start(observer=lambda image, average: {"mean": image.mean()}), progress=False)
     assert torch.equal(watched.image, finish(start(), progress=False).image)
