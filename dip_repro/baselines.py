@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
-from PIL import Image
 from scipy.interpolate import griddata
 from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet, inpaint_biharmonic
 from torch import Tensor, nn
 
 from dip_repro.fitting import FitResult, Observer, Settings, fit
-from dip_repro.images import as_tensor, to_8bit
+from dip_repro.pictures import resampled
 from dip_repro.runtime import stream
 
 
@@ -77,8 +75,7 @@ def interpolate_missing(image: Tensor, mask: Tensor, method: str = "linear") -> 
 def enlarge(image: Tensor, factor: int, method: str = "bicubic") -> Tensor:
     """Return (C, H, W) scaled up by `factor` with Pillow's "bicubic" or "lanczos" (a = 3), in 8 bits."""
     rows, columns = image.shape[-2:]
-    resampling = Image.Resampling[method.upper()]
-    return as_tensor(np.asarray(Image.fromarray(to_8bit(image)).resize((columns * factor, rows * factor), resampling)))
+    return resampled(image, (rows * factor, columns * factor), method)
 
 
 class Pixels(nn.Module):

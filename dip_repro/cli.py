@@ -11,10 +11,11 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
-from torch import Tensor, nn
+from torch import nn
 
-from dip_repro import campaign, experiments, images, photos, records, report, runs
+from dip_repro import campaign, experiments, images, photos, pictures, records, report, runs
 from dip_repro.runtime import UserError
 
 app = typer.Typer(
@@ -26,10 +27,12 @@ app = typer.Typer(
 Profile = Annotated[str, typer.Option(help="quick (a first look), laptop (the real effect) or paper (its settings)")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
 Precision = Annotated[str, typer.Option(help="float32, or bfloat16: faster where the processor knows it")]
-Photo = Annotated[Path, typer.Argument(help="PNG, JPEG or TIFF; grey or RGB")]
-Output = Annotated[Path | None, typer.Option("--out", help="PNG to write [default: PICTURE-restored.png]")]
+Photo = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or TIFF; grey or colour")]
+Output = Annotated[Path | None, typer.Option("--out", help="to write [default: PHOTO-restored.png; 16 bits: .tif]")]
 Iterations = Annotated[int, typer.Option(help="at the most: the fit is stopped where its iterates change least")]
-MaxSide = Annotated[int | None, typer.Option(help="scale the picture down to this many pixels a side first")]
+MaxSize = Annotated[int | None, typer.Option(help="scale the photo down to this many pixels a side first")]
+Width = Annotated[int, typer.Option(help="filters of the network a level; 128 are the paper's, 32 are faster")]
+Tile = Annotated[int, typer.Option(help="a larger result is done in overlapping tiles of this many pixels a side")]
 
 
 @app.command("list")
@@ -153,93 +156,129 @@ def write_report() -> None:
 
 @app.command()
 def denoise(
-    picture: Photo, out: Output = None, iterations: Iterations = 1800, max_side: MaxSide = None, device: Device = "auto"
+    photo: Photo,
+    out: Output = None,
+    iterations: Iterations = 1800,
+    max_size: MaxSize = None,
+    width: Width = 128,
+    tile: Tile = photos.TILE,
+    device: Device = "auto",
 ) -> None:
-    """Take the noise off a picture."""
-    photo = shrink(images.open_image(picture), max_side)
-    restore("denoise", photos.denoise(photo, iterations, device), out or restored(picture))
+    """Take the noise off a photo."""
+    picture = opened(photo, max_size)
+    restoration = photos.denoise(picture.pixels, iterations, width, tile, device)
+    simpler = "non-local means (scikit-image) takes seconds, and is better on textures"
+    restore("denoise", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
 def dejpeg(
-    picture: Photo, out: Output = None, iterations: Iterations = 2400, max_side: MaxSide = None, device: Device = "auto"
+    photo: Photo,
+    out: Output = None,
+    iterations: Iterations = 2400,
+    max_size: MaxSize = None,
+    tile: Tile = photos.TILE,
+    device: Device = "auto",
 ) -> None:
-    """Take JPEG's blocks off a picture."""
-    photo = shrink(images.open_image(picture), max_side)
-    restore("take JPEG's blocks off", photos.dejpeg(photo, iterations, device), out or restored(picture))
+    """Take JPEG's blocks off a photo."""
+    picture = opened(photo, max_size)
+    restoration = photos.dejpeg(picture.pixels, iterations, tile, device)
+    simpler = "total variation (scikit-image's denoise_tv_chambolle) takes seconds, and smooths blocks too"
+    restore("take JPEG's blocks off", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
 def upscale(
-    picture: Photo,
+    photo: Photo,
     by: Annotated[int, typer.Option(help="times each side")] = 4,
     out: Output = None,
     iterations: Annotated[int | None, typer.Option(help="at the most [default: 2000, above 4 times 4000]")] = None,
-    max_side: MaxSide = None,
+    max_size: MaxSize = None,
+    width: Width = 128,
+    tile: Tile = photos.TILE,
     device: Device = "auto",
 ) -> None:
-    """Enlarge a picture."""
-    photo = shrink(images.open_image(picture), max_side)
-    restore(f"enlarge {by} times", photos.upscale(photo, by, iterations, device), out or restored(picture))
+    """Enlarge a photo."""
+    picture = opened(photo, max_size)
+    restoration = photos.upscale(picture.pixels, by, iterations, width, tile, device)
+    simpler = "Lanczos (Pillow) takes no time, and is about a dB below"
+    restore(f"enlarge {by} times", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
 def inpaint(
-    picture: Photo,
-    mask: Annotated[Path, typer.Argument(help="picture of the same size: white is known, black is missing")],
+    photo: Photo,
+    mask: Annotated[Path, typer.Argument(help="a picture of the same size, or a copy of the photo painted over")],
+    missing: Annotated[str, typer.Option(help="the mask's colour for missing: black, white, red, #ff00ff")] = "black",
     out: Output = None,
     iterations: Iterations = 6000,
+    max_size: MaxSize = None,
+    width: Width = 128,
+    tile: Tile = photos.TILE,
     device: Device = "auto",
 ) -> None:
-    """Fill in what the mask marks as missing (black); what is known stays as it is."""
-    known = images.as_mask(images.open_image(mask))
-    photo = images.open_image(picture)
+    """Fill in what is missing by the mask; what is known stays as it is."""
+    picture, known = opened(photo, max_size), images.as_mask(images.open_image(mask), missing)
+    if max_size and known.shape[-2:] != picture.pixels.shape[-2:]:
+        known = (nn.functional.interpolate(known[None], picture.pixels.shape[-2:], mode="area")[0] == 1).float()
+    restoration = photos.inpaint(picture.pixels, known, iterations, width, tile, device)
+    out = named(photo, out, picture)
+    preview = out.with_name(f"{photo.stem}-missing.png")
+    pictures.save(torch.where(known > 0, picture.pixels, torch.tensor(MAGENTA)[:, None, None]), preview)
     share = float(1 - known.mean())
-    restoration = photos.inpaint(photo, known, iterations, device)
-    restore(f"fill in {share:.1%} of the pixels", restoration, out or restored(picture))
+    typer.echo(f"{missing} in {mask.name} is missing: {share:.1%} of the pixels, magenta in {preview}")
+    simpler = "biharmonic inpainting (scikit-image) does as well where holes are thin"
+    restore("fill in", restoration, picture, out, simpler)
 
 
-def shrink(image: Tensor, max_side: int | None) -> Tensor:
-    longest = max(image.shape[-2:])
-    if max_side is None or longest <= max_side:
-        return image
-    size = [max(1, round(n * max_side / longest)) for n in image.shape[-2:]]
-    return nn.functional.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+def opened(photo: Path, max_size: int | None) -> pictures.Picture:
+    picture = images.open_picture(photo)
+    size = picture.pixels.shape[-2:]
+    if max_size is None or max(size) <= max_size:
+        return picture
+    return picture.resized(tuple(max(1, round(side * max_size / max(size))) for side in size))
 
 
-def restored(picture: Path) -> Path:
-    return picture.with_name(f"{picture.stem}-restored.png")
+def named(photo: Path, out: Path | None, picture: pictures.Picture) -> Path:
+    """Return the file to write, once it is known that it can be written."""
+    out = out or photo.with_name(f"{photo.stem}-restored{'.png' if picture.bits == 8 else '.tif'}")
+    pictures.check_name(out, picture)
+    return out
 
 
-LONG = 600  # seconds; above, a way to make it shorter is suggested
+MAGENTA = (1.0, 0.0, 1.0)
+LONG = 600  # seconds; above, ways to make it shorter are suggested
 REFRESHED = 15  # seconds between two previews
 
 
-def restore(what: str, restoration: photos.Restoration, out: Path) -> None:
+def restore(what: str, restoration: photos.Restoration, picture: pictures.Picture, out: Path, simpler: str) -> None:
     """Say what will be done and how long it may take, then do it; `out` is a preview until it is finished."""
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent}: no such folder to write {out.name} to")
     for _ in itertools.islice(restoration, 2):
         pass  # steps are timed on this device
     height, width = restoration.size
+    tiles = f" in {restoration.tiles} tiles" if restoration.tiles > 1 else ""
     typer.echo(
-        f"{what}: {width}×{height} pixels, {restoration.memory_gb:.1f} GB, {restoration.seconds_a_step:.2f} s a step, "
-        f"{minutes(restoration.longest)} at the most"
+        f"{what}: {width}×{height} pixels{tiles}, {restoration.memory_gb:.1f} GB, "
+        f"{restoration.seconds_a_step:.2f} s a step, {minutes(restoration.longest)} at the most"
     )
     if restoration.longest > LONG:
-        typer.echo("That is long: --max-side 256 makes the picture smaller, and a GPU is faster.")
+        side = max(64, int(max(picture.pixels.shape[-2:]) * math.sqrt(LONG / restoration.longest)) // 16 * 16)
+        typer.echo(
+            f"That is long. --max-size {side} takes about {minutes(LONG)} at the most; --width 32 is a narrower "
+            f"network, faster and somewhat worse; a GPU is much faster. Or: {simpler}."
+        )
     saved = time.monotonic()
     try:
         for _ in restoration.reports():
             if time.monotonic() - saved > REFRESHED:
-                images.save(restoration.image, out)
+                pictures.write(restoration.image, out, picture)
                 saved = time.monotonic()
     except KeyboardInterrupt:
-        images.save(restoration.image, out)
-        typer.echo(f"\n{out}: interrupted at iteration {restoration.fit.iteration}; the best so far is written")
+        pictures.write(restoration.image, out, picture)
+        typer.echo(f"\n{out}: interrupted; the best so far is written ({restoration.why})")
         return
-    images.save(restoration.image, out)
-    typer.echo(f"{out}: {restoration.rule.why}, after {minutes(restoration.fit.seconds)}")
+    pictures.write(restoration.image, out, picture)
+    typer.echo(f"{out}: {restoration.why}, after {minutes(restoration.seconds)}")
 
 
 def minutes(seconds: float) -> str:

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
-from dip_repro.images import as_tensor, to_8bit
 from dip_repro.metrics import quantise
+from dip_repro.pictures import as_picture, resampled, to_8bit
 from dip_repro.runtime import UserError, stream
 
 SHADE = 0.4  # of the flash's light, in its shadow
@@ -74,8 +74,7 @@ def decimated(image: Tensor, factor: int) -> Tensor:
     rows, columns = image.shape[-2:]
     if rows % factor or columns % factor:
         raise UserError(f"the image is {rows}×{columns}: crop each side to a multiple of {factor}")
-    small = Image.fromarray(to_8bit(image)).resize((columns // factor, rows // factor), Image.Resampling.LANCZOS)
-    return as_tensor(np.asarray(small))
+    return resampled(image, (rows // factor, columns // factor), "lanczos")
 
 
 def missing_pixels(size: tuple[int, int], missing: float, seed: int) -> Tensor:
@@ -91,7 +90,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
         raise UserError(f"quality = {quality}: a JPEG quality lies between 1 and 95")
     file = io.BytesIO()
     Image.fromarray(to_8bit(image)).save(file, "jpeg", quality=quality)
-    return as_tensor(np.asarray(Image.open(file)))
+    return as_picture(np.asarray(Image.open(file))).pixels
 
 
 def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dip_repro import images, records
+from dip_repro.pictures import to_8bit
 from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT
 
@@ -26,7 +27,7 @@ def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None,
         rows, len(shown), figsize=(height * len(shown), (height + 0.25) * rows), squeeze=False, layout="constrained"
     )
     for column, (title, image) in enumerate(shown.items()):
-        pixels = images.to_8bit(image)
+        pixels = to_8bit(image)
         axes[0, column].imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axes[0, column].set_title(title, fontsize=10, color=INK)
         if zoom:
@@ -163,7 +164,7 @@ def of_run(run: Run, record: dict, folder: Path) -> Path:
     history = records.history(record)
     figure, axes = plt.subplots(1, len(shown) + 1, figsize=(3.2 * (len(shown) + 1), 3.2), layout="constrained")
     for axis, (title, image) in zip(axes, shown.items(), strict=False):
-        axis.imshow(images.to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.imshow(to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(title, fontsize=10, color=INK)
         axis.set(xticks=[], yticks=[])
     scored = [name for name in ("psnr", "psnr_average") if name in history] or ["loss"]
@@ -242,7 +243,7 @@ def samples(rows: dict[str, list[Tensor]], spectra: dict[str, tuple], natural: t
     for column, (label, shown) in enumerate(rows.items()):
         for axis, image in zip(axes[:, column], shown, strict=False):
             floor, ceiling = image.quantile(0.01), image.quantile(0.99)
-            axis.imshow(images.to_8bit((image - floor) / (ceiling - floor)), interpolation="nearest")
+            axis.imshow(to_8bit((image - floor) / (ceiling - floor)), interpolation="nearest")
             axis.set(xticks=[], yticks=[])
         axes[0, column].set_title(label, fontsize=10)
         axis = axes[-1, column]

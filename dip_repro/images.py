@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ImageColor
 from torch import Tensor
 from torch.nn import functional as F
 
-from dip_repro.runtime import ROOT, UserError, written_whole
+from dip_repro.pictures import Picture, as_picture, read
+from dip_repro.runtime import ROOT, UserError
 
 # In the scikit-image package itself: no network needed.
 BUNDLED = (
@@ -34,6 +35,7 @@ BUNDLED = (
     "rocket",
     "text",
 )
+PAINTED = 0.2  # how far a painted pixel may be from the colour named, in each channel
 REGISTRY = ROOT / "data" / "registry.txt"
 MIRROR = "DIP_REPRO_MIRROR"
 ADDRESSES = {  # the authors' public repositories, each at one commit
@@ -51,7 +53,12 @@ def registry() -> dict[str, str]:
 
 
 def open_image(name: str | Path) -> Tensor:
-    """Return the image called `name`: a bundled one, one of the paper's, or a file, (C, H, W) in [0, 1], C = 1 or 3.
+    """Return the pixels of the image called `name`, (C, H, W) in [0, 1], C = 1 or 3; see `open_picture`."""
+    return open_picture(name).pixels
+
+
+def open_picture(name: str | Path) -> Picture:
+    """Return the image called `name`: a bundled one, one of the paper's, or a file.
 
     Raises
     ------
@@ -59,7 +66,7 @@ def open_image(name: str | Path) -> Tensor:
     """
     name = str(name)
     if name in BUNDLED:
-        return as_tensor(np.asarray(getattr(skimage.data, name)()))
+        return as_picture(np.asarray(getattr(skimage.data, name)()))
     if name in registry():
         return read(fetch(name))
     if Path(name).exists():
@@ -101,56 +108,20 @@ def fetch(name: str) -> Path:
         ) from error
 
 
-def read(path: Path) -> Tensor:
-    """Return a PNG, JPEG or TIFF file as (C, H, W): grey or RGB, EXIF rotation applied, alpha dropped.
+def as_mask(image: Tensor, missing: str = "black") -> Tensor:
+    """Return a mask (1, H, W), 1 = known, from a picture that marks the missing pixels in one colour.
 
-    8 and 16 bits are scaled to [0, 1]; floating-point TIFF is taken as it is.
+    Two-toned, `missing` = "black" or "white": they are the darker, or the lighter, half. In another colour ("red",
+    "#ff00ff"), the picture may be a painted copy of the photo: those near it, and their neighbours, as a brush blends.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if path.suffix.lower() in (".tif", ".tiff"):
-        import tifffile  # Pillow reads no 16-bit colour
-
-        try:
-            return as_tensor(tifffile.imread(path))
-        except (tifffile.TiffFileError, ValueError) as error:
-            raise UserError(f"{path}: not a TIFF picture ({error})") from None
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            if not picture.mode.startswith(("I", "L", "1", "F")) or picture.mode == "LA":
-                picture = picture.convert("L" if picture.mode == "LA" else "RGB")
-            elif picture.mode == "1":
-                picture = picture.convert("L")
-            return as_tensor(np.asarray(picture))
-    except (UnidentifiedImageError, OSError) as error:
-        why = "it is empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
-        raise UserError(f"{path}: not a PNG, JPEG or TIFF picture: {why}") from None
-
-
-def as_tensor(pixels: np.ndarray) -> Tensor:
-    """Return (H, W), (H, W, 1), (H, W, 3) or (H, W, 4) pixels as float32 (1 or 3, H, W) in [0, 1]."""
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[-1] not in (1, 2, 3, 4):
-        raise UserError(f"pixels of shape {pixels.shape}: an image is (H, W) or (H, W, 3)")
-    if pixels.shape[-1] in (2, 4):
-        pixels = pixels[..., :-1]
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    if np.issubdtype(pixels.dtype, np.integer):
-        # Pillow hands 16-bit grey over as 32-bit integers.
-        pixels = pixels / (255 if pixels.dtype == np.uint8 else 65535)
-    if not np.isfinite(pixels).all():
-        raise UserError("the image holds NaN or infinite values: repair them, or mark them missing in a mask")
-    if pixels.min() < 0 or pixels.max() > 1:
-        raise UserError(f"pixel values run from {pixels.min():g} to {pixels.max():g}: scale them to [0, 1] first")
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), dtype=np.float32))
-
-
-def as_mask(image: Tensor) -> Tensor:
-    """Return a mask (1, H, W), 1 = known, from a picture whose white (above one half) marks the known pixels."""
-    return (image.mean(0, keepdim=True) > 0.5).float()
+        colour = torch.tensor(ImageColor.getrgb(missing)[:3]) / 255
+    except ValueError:
+        raise UserError(f"--missing {missing}: not a colour; write red, white, or #ff00ff") from None
+    distance = (image - colour[:, None, None]).abs().amax(0, keepdim=True)
+    if missing in ("black", "white"):
+        return (distance >= 0.5).float()
+    return 1 - F.max_pool2d((distance < PAINTED).float(), 3, 1, 1)
 
 
 def known_from_zeros(masked: Tensor) -> Tensor:
@@ -178,15 +149,3 @@ def crop_to_multiple(image: Tensor, of: int) -> Tensor:
         left = image.shape[axis] % of
         image = image.narrow(axis, left // 2, image.shape[axis] - left)
     return image
-
-
-def to_8bit(image: Tensor) -> np.ndarray:
-    """Return (C, H, W) in [0, 1] as uint8 (H, W) or (H, W, 3), clipped and rounded."""
-    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-
-
-def save(image: Tensor, path: Path) -> None:
-    """Write (C, H, W) as an 8-bit PNG, whole or not at all."""
-    with written_whole(path) as partial:
-        Image.fromarray(to_8bit(image)).save(partial, "png")

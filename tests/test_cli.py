@@ -7,14 +7,14 @@ import tifffile
 import torch
 from conftest import call
 
-from dip_repro import cli, experiments, images
+from dip_repro import cli, experiments, images, pictures
 from dip_repro.runtime import UserError
 
 
 def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
-    call("denoise", photo, "--iterations", 2, "--max-side", 36)
+    call("denoise", photo, "--iterations", 2, "--max-size", 36)
     assert images.open_image(tmp_path / "photo-restored.png").shape == (3, 36, 36)
-    images.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
+    pictures.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
     call("inpaint", photo, tmp_path / "mask.png", "--iterations", 2, "--out", tmp_path / "filled.png")
     assert images.open_image(tmp_path / "filled.png").shape == (3, 40, 40)
 
@@ -24,8 +24,8 @@ def test_list_names_every_experiment():
 
 
 def wrong(tmp_path, photo):
-    images.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
-    images.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
+    pictures.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
+    pictures.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
     (tmp_path / "empty.png").touch()
     tifffile.imwrite(tmp_path / "nan.tif", np.full((40, 40), np.nan, np.float32))
     return [

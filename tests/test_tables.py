@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from dip_repro import cli, experiments, figures, images, metrics, records, report, runs, tables
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.pictures import save
 from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.tasks import Denoising
@@ -143,7 +144,7 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
     monkeypatch.setattr(Denoising, "problem", lambda *_: pytest.fail("scored again"))
     tables.score_pairs(tmp_path)
     assert tables.cells("denoising-25", tmp_path).ours["F16"] == ours
-    images.save(truth, tmp_path / "denoising-second-25/F16.png")
+    save(truth, tmp_path / "denoising-second-25/F16.png")
     assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
 
 

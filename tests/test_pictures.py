@@ -1,0 +1,152 @@
+"""Picture files: what is read is what was written, and what a restoration leaves alone survives."""
+
+import numpy as np
+import png
+import pytest
+import tifffile
+import torch
+from PIL import Image, ImageCms
+from PIL.Image import Exif
+
+from dip_repro import images, pictures
+from dip_repro.runtime import UserError
+
+GRADIENT = np.linspace(0, 255, 20 * 30).reshape(20, 30)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def test_8bit_files_come_back_as_written(tmp_path):
+    for channels in (1, 3):
+        image = torch.randint(0, 256, (channels, 7, 9)) / 255
+        pictures.save(image, tmp_path / "x.png")
+        assert torch.equal(images.open_image(tmp_path / "x.png"), image)
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 3), ("LA", 1), ("P", 3), ("1", 1)])
+def test_modes(tmp_path, mode, channels):
+    Image.fromarray(GRADIENT.astype(np.uint8)).convert(mode).save(tmp_path / "x.png")
+    assert images.open_image(tmp_path / "x.png").shape == (channels, 20, 30)
+
+
+def test_16_bits_keep_their_precision(tmp_path):
+    deep = (GRADIENT * 257).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "x.png")
+    tifffile.imwrite(tmp_path / "x.tif", np.stack([deep] * 3, -1))
+    for name in ("x.png", "x.tif"):
+        image = images.open_image(tmp_path / name)
+        torch.testing.assert_close(image[0], torch.from_numpy(deep / 65535).float())
+
+
+def test_exif_rotation_is_applied(tmp_path):
+    picture = Image.fromarray(GRADIENT.astype(np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # shot with the camera on its side
+    picture.save(tmp_path / "x.jpg", exif=exif, quality=95)
+    assert images.open_image(tmp_path / "x.jpg").shape == (1, 30, 20)
+
+
+def write_text(path):
+    path.write_text("not a picture")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "sentence"),
+    [
+        ("missing.png", lambda path: None, "no file of this name"),
+        ("empty.png", lambda path: path.touch(), "it is empty"),
+        ("text.png", write_text, "not a PNG, JPEG, WebP or TIFF"),
+        ("text.tif", write_text, "not a TIFF"),
+        ("nan.tif", lambda path: tifffile.imwrite(path, np.full((8, 8), np.nan, np.float32)), "NaN"),
+        ("large.tif", lambda path: tifffile.imwrite(path, np.full((8, 8), 300, np.float32)), "scale them"),
+        ("stack.tif", lambda path: tifffile.imwrite(path, np.zeros((2, 8, 8, 8), np.uint8)), "by itself"),
+        ("folder.png", lambda path: path.mkdir(), "no such file"),
+    ],
+)
+def test_bad_files_get_one_sentence(tmp_path, name, make, sentence):
+    make(tmp_path / name)
+    with pytest.raises(UserError, match=sentence):
+        images.open_image(tmp_path / name)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+@pytest.mark.parametrize(("kind", "bits"), [("png", 8), ("tif", 8), ("tif", 16), ("tif", 32)])
+def test_alpha_bits_and_profile_survive(tmp_path, channels, kind, bits):
+    values = torch.rand(channels, 9, 7, generator=torch.Generator().manual_seed(0))
+    if bits < 32:
+        values = (values * (2**bits - 1)).round() / (2**bits - 1)
+    colours = 1 if channels < 3 else 3
+    like = pictures.Picture(values[:colours], values[colours:] if channels in (2, 4) else None, bits, PROFILE)
+    path = tmp_path / f"x.{kind}"
+    pictures.check_name(path, like)
+    pictures.write(like.pixels, path, like)
+    again = pictures.read(path)
+    torch.testing.assert_close(again.pixels, like.pixels, rtol=0, atol=1e-6)
+    assert again.bits == bits and again.profile == PROFILE
+    assert (again.alpha is None) == (like.alpha is None)
+    if like.alpha is not None:
+        torch.testing.assert_close(again.alpha, like.alpha, rtol=0, atol=1e-6)
+    pictures.write(like.resized((18, 14)).pixels, path, like)
+    assert pictures.read(path).pixels.shape == (colours, 18, 14)  # the alpha is enlarged with it
+
+
+def test_exif_survives_and_its_orientation_is_applied(tmp_path):
+    exif = Exif()
+    exif[0x0112], exif[0x010F] = 6, "a camera"
+    Image.fromarray(GRADIENT.astype(np.uint8)).save(tmp_path / "x.jpg", exif=exif, quality=95)
+    read = pictures.read(tmp_path / "x.jpg")
+    assert read.pixels.shape == (1, 30, 20)
+    for name in ("y.png", "y.jpg", "y.webp"):
+        pictures.write(read.pixels, tmp_path / name, read)
+        with Image.open(tmp_path / name) as written:
+            assert written.size == (20, 30)
+            assert written.getexif().get(0x010F) == "a camera" and written.getexif().get(0x0112, 1) == 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_tiff_is_turned_as_pillow_turns(tmp_path, orientation):
+    pixels = GRADIENT.astype(np.uint8)
+    exif = Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
+    tifffile.imwrite(tmp_path / "x.tif", pixels, extratags=[(274, "H", 1, orientation, True)])
+    assert torch.equal(images.open_image(tmp_path / "x.png"), images.open_image(tmp_path / "x.tif"))
+
+
+def test_16_bits_in_colour_are_not_cut_to_eight(tmp_path):
+    deep = np.random.default_rng(0).integers(0, 2**16, (5, 6, 4), np.uint16)
+    png.from_array(deep.reshape(5, -1), "RGBA;16").save(tmp_path / "x.png")
+    read = pictures.read(tmp_path / "x.png")
+    assert read.bits == 16 and read.alpha is not None
+    np.testing.assert_allclose(read.pixels.permute(1, 2, 0), deep[..., :3] / 65535, atol=1e-6)
+
+
+def test_cmyk_is_read_as_colours_are_seen(tmp_path):
+    Image.new("CMYK", (4, 3), (0, 255, 255, 0)).save(tmp_path / "x.jpg", quality=95)
+    red = images.open_image(tmp_path / "x.jpg").mean((1, 2))
+    assert red[0] > 0.9 and red[1:].max() < 0.1
+
+
+def test_names_that_cannot_hold_a_picture_are_refused(tmp_path):
+    opaque = pictures.Picture(torch.rand(3, 4, 4))
+    clear, deep = (pictures.Picture(opaque.pixels, **x) for x in ({"alpha": torch.rand(1, 4, 4)}, {"bits": 16}))
+    for like, name, sentence in (
+        (opaque, "x.gif", "written as .png"),
+        (opaque, "no/x.png", "no such folder"),
+        (clear, "x.jpg", "no transparency"),
+        (deep, "x.png", "name a .tif"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            pictures.check_name(tmp_path / name, like)
+
+
+def test_masks_by_colour():
+    photo = images.resize(images.open_image("rocket"), 48)
+    painted, hole = photo.clone(), (slice(None), slice(10, 20), slice(5, 30))
+    painted[hole] = torch.tensor([1.0, 0, 0])[:, None, None]
+    missing = 1 - images.as_mask(painted, "red")
+    assert missing[0, 10:20, 5:30].all() and missing.sum() <= 12 * 27 + 0.01 * photo[0].numel()
+    two_toned = (photo[:1] > 0.5).float()
+    assert torch.equal(images.as_mask(two_toned), two_toned)
+    assert torch.equal(images.as_mask(two_toned, "white"), 1 - two_toned)
+    with pytest.raises(UserError, match="not a colour"):
+        images.as_mask(photo, "no colour")
