@@ -185,7 +185,10 @@ def worth(row: pd.Series) -> str:
 
 
 def frozen(entry: dict) -> str:
-    return entry["base"] if entry["chosen"] == study.BASE else entry["chosen"]
+    """Return the reading chosen, in words; one that is chosen for an experiment alone stands beside the base."""
+    if entry["chosen"] == study.BASE:
+        return entry["base"]
+    return f"{entry['chosen']} in {entry['where']}, else {entry['base']}" if "where" in entry else entry["chosen"]
 
 
 def ranked(effects: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
@@ -216,7 +219,7 @@ def ambiguities(folder: Path = RESULTS, most: int = 5) -> str:
         [
             f"The {most} of {len(ranked(effects))} that matter most, from paired runs of {iterations} iterations at "
             f"64² on {len(study.DECLARATION['images'])} bundled images, none of which is in the paper's tables, and "
-            f"{len(study.DECLARATION['seeds'])} seeds. Below zero: the other reading is worse than the frozen one. *: "
+            f"{len(study.DECLARATION['seeds'])} seeds. Below zero: the other reading is worse than the base. *: "
             f"p < 0.05 after Holm's correction over {len(effects)} rows.",
             tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the text leaves open")),
             "All of them, what was expected of each, and a guide for who implements the method from the paper: "
@@ -246,7 +249,7 @@ def guide(folder: Path = RESULTS) -> str:
             [
                 "# If you implement this from the paper",
                 "Written by `dip-repro report` from `data/study.toml` and the records of the study. The open choices "
-                "in the order of what they are worth: dB against the frozen reading, with the 95 % interval over "
+                "in the order of what they are worth: dB against the base of the study, with the 95 % interval over "
                 "images and the task; * where p < 0.05 after Holm's correction. Small networks, small images, bundled "
                 "pictures: profile `laptop`. An effect that cannot be told from nothing has its interval all the same.",
                 *parts,
