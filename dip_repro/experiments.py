@@ -71,8 +71,8 @@ RESTORED = (
 )
 
 
-def restoration_settings(iterations: int, **readings) -> Settings:
-    return Settings(iterations, learning_rate=0.001, **readings)
+def restoration_settings(iterations: int, learning_rate: float = 0.001) -> Settings:
+    return Settings(iterations, learning_rate, output="unperturbed")
 
 
 RESTORATION = Experiment(
@@ -86,7 +86,7 @@ RESTORATION = Experiment(
                 Restoration(name, side=96),
                 NetworkConfig.uniform(width=32, depth=3, out_channels=1),
                 # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
-                Settings(iterations=640, learning_rate=0.01),
+                restoration_settings(640, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),
@@ -121,8 +121,14 @@ MISSING = Experiment(
     "From 10 to 95 % of the pixels missing",
     "Restoration, Sec. 4, beyond its 50 %",
     {
-        "quick": missing("quick", "coins", 48, NetworkConfig.uniform(width=32, depth=3, out_channels=1), Settings(240)),
-        "laptop": missing("laptop", "coins", 128, GREY, Settings(1000)),
+        "quick": missing(
+            "quick",
+            "coins",
+            48,
+            NetworkConfig.uniform(width=32, depth=3, out_channels=1),
+            restoration_settings(240, learning_rate=0.01),
+        ),
+        "laptop": missing("laptop", "coins", 128, GREY, restoration_settings(1000, learning_rate=0.01)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },
 )
@@ -193,7 +199,7 @@ BRANCHING = Experiment(
                 f"branching/house-{skip_from}-{upsample_at}",
                 Restoration(f"{PAGE}/house_GT.png", masked=f"{PAGE}/house_masked.png"),
                 NetworkConfig(out_channels=1, skip_from=skip_from, upsample_at=upsample_at),
-                restoration_settings(2000),
+                Settings(2000, learning_rate=0.001),
             )
             for skip_from in ("input", "output")
             for upsample_at in ("start", "end")

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro import runs, study
+from dip_repro import experiments, runs, study
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 
@@ -96,6 +96,11 @@ def test_the_frozen_readings_alone_are_the_defaults():
     for entry in AMBIGUITIES:
         assert entry["chosen"] == study.BASE or entry["chosen"] in entry["readings"]
         assert entry["why"]
+        if "where" in entry:  # chosen for one experiment, not as a default
+            for run in experiments.find(entry["where"]).runs("paper"):
+                settings = changes[f"{entry['name']}/{entry['chosen']}"]["settings"]
+                assert settings.items() <= runs.plain(run.settings).items()
+            continue
         for part, values in changes.get(f"{entry['name']}/{entry['chosen']}", {}).items():
             (by_task[entry["on"][0]] if part == "task" else frozen[part]).update(values)
     of_an_experiment = {"iterations", "learning_rate", "sigma_p", "report_every"}
