@@ -22,7 +22,7 @@ FORMATS = {
 }
 README, INDEX, ENTRIES = ROOT / "README.md", ROOT / "data" / "INDEX.md", ROOT / "data" / "index.toml"
 NOTEBOOKS = ROOT / "notebooks"
-GUIDE = ROOT / "data" / "GUIDE.md"
+GUIDE, LAPTOP = ROOT / "data" / "GUIDE.md", ROOT / "data" / "LAPTOP.md"
 
 
 def formatted(frame: pd.DataFrame, format: str) -> str:
@@ -259,17 +259,34 @@ def guide(folder: Path = RESULTS) -> str:
     )
 
 
+def laptop(folder: Path = RESULTS) -> str:
+    """Return what every restoration came to in profile `laptop`, beside what needs no network."""
+    return "\n\n".join(
+        [
+            "# At laptop size",
+            "Written by `dip-repro report` from the records of profile `laptop`: bundled pictures, the paper's "
+            "networks, minutes to an hour each on one core. PSNR in dB; *ours* is the image that the run is scored by, "
+            f"*baseline* the best of those that need no network; level: within {tables.MARGINAL} dB. Flash is beside a "
+            "guided filter of middling strength; set by the truth, that filter does as well as ours in small (notebook "
+            "06). The enhancement has no truth to be scored by.",
+            tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run")) + "\n",
+        ]
+    )
+
+
 def write() -> tuple[Path, ...]:
-    """Write what of README is generated, the index and the guide; score first what pairs of runs have come, if any."""
+    """Write what of README is generated and the pages beside; score first what pairs and baselines have come."""
     tables.score_pairs()
+    tables.score_baselines()
     readme = README.read_text()
     for (begin, end), section in SECTIONS.items():
         before, _, rest = readme.partition(begin)
         readme = f"{before}{begin}\n{section()}\n{end}{rest.partition(end)[2]}"
-    for path, text in {README: readme, INDEX: index(), GUIDE: guide()}.items():
+    pages = {README: readme, INDEX: index(), GUIDE: guide(), LAPTOP: laptop()}
+    for path, text in pages.items():
         with written_whole(path) as partial:
             partial.write_text(text)
-    return README, INDEX, GUIDE
+    return tuple(pages)
 
 
 SECTIONS = {

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from dip_repro import corruptions, images, metrics, records
-from dip_repro.experiments import BRANCHING, EXPERIMENTS, declared
+from dip_repro.experiments import BRANCHING, EXPERIMENTS, RESTORATIONS, declared
 from dip_repro.networks import count_parameters
 from dip_repro.operators import Decimation
 from dip_repro.runs import RESULTS, Run
@@ -24,7 +24,9 @@ from dip_repro.study import interval
 PUBLISHED = ROOT / "data" / "published.csv"
 PRINTED = ROOT / "data" / "printed.csv"
 EXPLANATIONS = ROOT / "data" / "explanations.toml"
-PAIRS = "pairs.csv"  # in the folder of results
+PAIRS, BASELINES = "pairs.csv", "baselines.csv"  # in the folder of results
+BASELINE = ["run", "key", "baseline", "psnr_db"]
+MARGINAL = 0.1  # dB: less is level
 
 
 @dataclass(frozen=True)
@@ -198,6 +200,64 @@ def score_pairs(folder: Path = RESULTS) -> None:
         frame = pd.DataFrame(rows, columns=["table", "image", "first", "second", "psnr_db"])
         with written_whole(folder / PAIRS) as partial:
             frame.to_csv(partial, index=False)
+
+
+def laptop(folder: Path = RESULTS) -> dict[str, tuple[Run, dict]]:
+    """Return the finished runs of the restorations in profile `laptop`, each with its record."""
+    found = {}
+    for run in (run for e in RESTORATIONS for run in e.profiles.get("laptop", ())):
+        path = folder / f"{run.name}.json"
+        if path.exists() and (record := records.load(path))["key"] == records.key(run.configuration):
+            found[run.name] = (run, record)
+    return found
+
+
+def score_baselines(folder: Path = RESULTS) -> None:
+    """Score the baselines of each of them, and store that in `folder`; what is there already is kept."""
+    done = laptop(folder)
+    stored = baseline_scores(folder)
+    rows = [row for row in stored.itertuples(index=False) if row.run in done]
+    for name in done.keys() - set(stored.run):
+        run, record = done[name]
+        problem = run.task.problem(run.seed)
+        if problem.truth is not None:
+            for baseline, image in problem.baselines.items():
+                rows.append((name, record["key"], baseline, round(float(problem.score(image(), problem.truth)), 4)))
+    with written_whole(folder / BASELINES) as partial:
+        pd.DataFrame(rows, columns=BASELINE).sort_values(BASELINE).to_csv(partial, index=False)
+
+
+def baseline_scores(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the PSNR in dB of each baseline: run, the key of its record, baseline, psnr_db."""
+    path = folder / BASELINES
+    return pd.read_csv(path, dtype={"key": str}) if path.exists() else pd.DataFrame(columns=BASELINE)
+
+
+def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the finished `laptop` runs of the experiment `name`, or of all, beside the best that needs no network.
+
+    PSNR in dB: the corrupted image, the best `baseline`, ours (the image that the run is scored by), the difference,
+    and in words whether it is `MARGINAL` above, below, or level. Where the truth is not known there is no row.
+    """
+    stored, rows = baseline_scores(folder), {}
+    for place, (run, record) in laptop(folder).items():
+        simple = stored[(stored.run == place) & (stored.key == record["key"])].set_index("baseline").psnr_db
+        if simple.empty or place.partition("/")[0] != (name or place.partition("/")[0]):
+            continue
+        ours = record["scores"][run.scored]
+        difference = ours - simple.max()
+        rows[place] = {
+            "corrupted": record["scores"]["corrupted"],
+            "baseline": simple.max(),
+            "which": simple.idxmax(),
+            "ours": ours,
+            "difference": difference,
+            "outcome": "level" if abs(difference) < MARGINAL else "above" if difference > 0 else "below",
+            "iterations": record["run"]["iterations"],
+            "seconds": record["run"]["seconds"],
+        }
+    columns = ["corrupted", "baseline", "which", "ours", "difference", "outcome", "iterations", "seconds"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +34,7 @@ class Problem:
     z: Tensor | None = None
     measures: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
     signals: dict[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
+    baselines: dict[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
 
     def observer(self, device: torch.device) -> Observer:
         """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
@@ -72,7 +74,8 @@ class Denoising:
         else:
             noise_seed = seed if self.noise_seed is None else self.noise_seed
             noisy = corruptions.gaussian_noise(truth, self.sigma_8bit, noise_seed, self.stored)
-        return Problem(truth, noisy, noisy, Identity())
+        simple = {name: partial(f, noisy, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
+        return Problem(truth, noisy, noisy, Identity(), baselines=simple)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ class Jpeg:
         image = open_at(self.image, self.side)
         truth = None if self.quality is None else image
         x0 = image if truth is None else corruptions.jpeg(truth, self.quality)
-        return Problem(truth, x0, x0, Identity(), measures={"blockiness": metrics.blockiness})
+        simple = {"TV": partial(baselines.total_variation, x0, 10)}
+        return Problem(truth, x0, x0, Identity(), measures={"blockiness": metrics.blockiness}, baselines=simple)
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,10 @@ class Restoration:
             if self.known == "nonzero":
                 mask = images.known_from_zeros(corrupted)
         operator = Mask(mask, self.normalise)
-        return Problem(truth, corrupted, operator(corrupted), operator)
+        fill = partial(baselines.interpolate_missing, corrupted, mask)
+        simple = {"nearest fill": partial(fill, "nearest"), "linear fill": partial(fill, "linear")}
+        simple["biharmonic"] = partial(baselines.biharmonic, corrupted, mask)
+        return Problem(truth, corrupted, operator(corrupted), operator, baselines=simple)
 
 
 @dataclass(frozen=True)
@@ -192,7 +199,8 @@ class Inpainting:
             mask = corruptions.hole_mask(size, self.hole)
         operator = Mask(mask)
         z = None if self.z == "noise" else mesh_input(size, *MESHES[self.z])
-        return Problem(truth, truth * mask, operator(truth), operator, z=z)
+        simple = {"biharmonic": partial(baselines.biharmonic, truth * mask, mask)}
+        return Problem(truth, truth * mask, operator(truth), operator, z=z, baselines=simple)
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,8 @@ class SuperResolution:
             x0 = metrics.quantise(operator(truth[None])[0])
         else:
             x0 = corruptions.decimated(truth, self.factor)
-        return Problem(truth, baselines.enlarge(x0, self.factor), x0, operator, metrics.psnr_super_resolution)
+        simple = {way: partial(baselines.enlarge, x0, self.factor, way) for way in ("bicubic", "lanczos")}
+        return Problem(truth, simple["bicubic"](), x0, operator, metrics.psnr_super_resolution, baselines=simple)
 
 
 @dataclass(frozen=True)
@@ -255,7 +264,11 @@ class Flash:
 
     def problem(self, seed: int) -> Problem:
         flash, no_flash, truth = self.pair(seed)
-        return Problem(truth, no_flash, no_flash, Identity(), z=flash[None] if self.z == "flash" else None)
+        simple = {name: partial(f, no_flash, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
+        # Of middling strength: set by the truth, it is as good as the network (notebook 06).
+        simple["guided filter"] = partial(baselines.guided_filter, no_flash, flash, 4, 1e-3)
+        z = flash[None] if self.z == "flash" else None
+        return Problem(truth, no_flash, no_flash, Identity(), z=z, baselines=simple)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -13,7 +14,7 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from dip_repro import cli, experiments, figures, images, metrics, records, report, runs, tables
+from dip_repro import baselines, cli, experiments, figures, images, metrics, records, report, runs, tables
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.pictures import save
@@ -148,6 +149,20 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
     assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
 
 
+def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
+    run = replace(experiments.find("denoising").runs("laptop")[0], task=Denoising("astronaut", side=48))
+    monkeypatch.setattr(tables, "RESTORATIONS", (Experiment("denoising", "", "", {"laptop": (run,)}),))
+    truth = run.task.problem(0).truth
+    write(tmp_path, run, 0.0, 60.0, truth)
+    assert tables.beside_baselines("denoising", tmp_path).empty  # not scored yet
+    tables.score_baselines(tmp_path)
+    (row,) = tables.beside_baselines("denoising", tmp_path).itertuples()
+    noisy = run.task.problem(0).corrupted
+    best = max(float(metrics.psnr(f(noisy, 25), truth)) for f in baselines.DENOISERS.values())
+    assert row.baseline == pytest.approx(best, abs=1e-3) and row.ours == 60 and row.outcome == "above"
+    assert tables.beside_baselines("jpeg", tmp_path).empty and "above" in report.laptop(tmp_path)
+
+
 def test_far_cells_are_explained_or_said_not_to_be(tmp_path, monkeypatch):
     fill(tmp_path, "sr8-set5", [0.6, -0.7, 0.4])
     explanations = tmp_path / "explanations.toml"
@@ -199,6 +214,7 @@ def test_readme_and_index_are_what_the_records_say():
         assert written.strip() == section(), "stale: dip-repro report"
     assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro report"
     assert report.INDEX.read_text() == report.index(), "stale: dip-repro report"
+    assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro report"
 
 
 def test_readme_and_index_change_with_the_records(tmp_path):
