@@ -150,8 +150,6 @@ class Fit:
     def check(self) -> None:
         if not torch.isfinite(self.measurement).all():
             raise UserError("the measurement holds NaN or infinite values: nothing was computed; mask or repair them")
-        if hasattr(self.network, "check_size"):
-            self.network.check_size(*self.z.shape[-2:])
         self.check_memory()
         with torch.no_grad():
             channels = getattr(getattr(self.network, "config", None), "out_channels", self.measurement.shape[1])
