@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -133,6 +135,18 @@ def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     killed, alone = (all_below(tmp_path / folder) for folder in ("killed", "alone"))
     assert len(alone) == 2 and killed == alone
     assert not list((tmp_path / "killed").rglob("*.checkpoint"))
+
+
+def test_what_cannot_be_written_is_told_and_what_was_saved_is_whole(tmp_path, monkeypatch):
+    campaign.campaign(RUNS[:1], tmp_path, "cpu")
+    full = OSError(errno.ENOSPC, "No space left on device")
+    for call in ("mkdir", "replace"):  # before the run, and when all but the end is done
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, call, lambda *_, **__: (_ for _ in ()).throw(full))
+            outcome = campaign.campaign(RUNS[:2], tmp_path, "cpu")
+        assert "No space left on device" in outcome.failed["tiny/1"]
+        assert all_below(tmp_path).keys() == {"tiny/0"} and not list(tmp_path.rglob("*.partial"))
+    assert campaign.campaign(RUNS[:2], tmp_path, "cpu").finished == ["tiny/0", "tiny/1"]
 
 
 def test_selection_is_by_experiment_or_pattern():
