@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
-.PHONY: figures test bench lint lock clean
+.PHONY: figures test bench robustness lint lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -27,6 +27,10 @@ test: $(VENV)/installed lint
 # Wants a quiet machine: some minutes.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py
+
+# What is done when things go wrong, tried and counted: benchmarks/ROBUSTNESS.md. Linux, as root; a quarter of an hour.
+robustness: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/robustness
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

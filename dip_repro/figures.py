@@ -14,7 +14,7 @@ from torch import Tensor
 from dip_repro import images, records
 from dip_repro.pictures import to_8bit
 from dip_repro.runs import Run, problem_of
-from dip_repro.runtime import ROOT
+from dip_repro.runtime import ROOT, written_whole
 
 FIGURES = ROOT / "figures"
 INK, BLUE, ORANGE, GREEN, GREY = "#222222", "#2166ac", "#d95f02", "#1b7837", "#888888"
@@ -174,7 +174,8 @@ def of_run(run: Run, record: dict, folder: Path) -> Path:
     axes[-1].spines[["top", "right"]].set_visible(False)
     axes[-1].legend(frameon=False, fontsize=9)
     path = folder / f"{run.name}.figure.png"
-    figure.savefig(path, dpi=110, facecolor="white", metadata={"Software": None})
+    with written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, facecolor="white", metadata={"Software": None})
     plt.close(figure)
     return path
 

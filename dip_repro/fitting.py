@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import copy
 import hashlib
+import io
 import json
 import math
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -150,8 +152,6 @@ class Fit:
     def check(self) -> None:
         if not torch.isfinite(self.measurement).all():
             raise UserError("the measurement holds NaN or infinite values: nothing was computed; mask or repair them")
-        if hasattr(self.network, "check_size"):
-            self.network.check_size(*self.z.shape[-2:])
         self.check_memory()
         with torch.no_grad():
             channels = getattr(getattr(self.network, "config", None), "out_channels", self.measurement.shape[1])
@@ -286,11 +286,16 @@ class Fit:
             "counts": [self.iteration, self.rollbacks, self.seconds],
             "rows": self.rows,
         }
+        whole = io.BytesIO()  # on a full disk, PyTorch's own writer raises what is no OSError
+        torch.save(data, whole)
         with runtime.written_whole(self.checkpoint) as partial:
-            torch.save(data, partial)
+            partial.write_bytes(whole.getbuffer())
 
     def resume(self) -> None:
-        data = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        try:
+            data = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError):
+            raise UserError(f"{self.checkpoint}: a damaged checkpoint; remove it, and the run starts anew") from None
         if data["identity"] != self.identity:
             raise UserError(f"{self.checkpoint} belongs to another fit: remove it, or name another file")
         self.restore(data)

@@ -6,6 +6,8 @@ import difflib
 import functools
 import hashlib
 import os
+from multiprocessing import TimeoutError
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,7 @@ BUNDLED = (
 PAINTED = 0.2  # how far a painted pixel may be from the colour named, in each channel
 REGISTRY = ROOT / "data" / "registry.txt"
 MIRROR = "DIP_REPRO_MIRROR"
+PATIENCE = 120  # seconds for one download; the largest file has 1 MB
 ADDRESSES = {  # the authors' public repositories, each at one commit
     "project-page": "https://raw.githubusercontent.com/DmitryUlyanov/dmitryulyanov.github.io/"
     "eb9ce4fae8917eabdd345b3244a3c53f44595ab8/assets/deep-image-prior",
@@ -80,7 +83,15 @@ def fetch(name: str) -> Path:
     """Return the file of one of the paper's images: from the mirror folder where one is named, else downloaded.
 
     Either way its SHA-256 is the registry's.
+
+    Raises
+    ------
+    UserError : not there, not the registry's, not downloaded within `PATIENCE` seconds, no room for it; or a name that
+        leads outside the folder.
     """
+    source, _, file = name.partition("/")
+    if source not in ADDRESSES or ".." in Path(file).parts:
+        raise UserError(f"{name} leads outside the folder of images: mend or remove its line in {REGISTRY}")
     mirror = os.environ.get(MIRROR)
     if mirror:
         path = Path(mirror) / name
@@ -91,7 +102,6 @@ def fetch(name: str) -> Path:
         return path
     import pooch  # not needed where a mirror is named
 
-    source, _, file = name.partition("/")
     store = pooch.create(
         pooch.os_cache("dip_repro"),
         "",
@@ -100,11 +110,18 @@ def fetch(name: str) -> Path:
         retry_if_failed=1,
     )
     try:
-        return Path(store.fetch(name))
-    except (OSError, ValueError) as error:  # no network (requests' errors are OSErrors), a full disk, a wrong hash
-        reason = "its SHA-256 is not the registry's" if isinstance(error, ValueError) else type(error).__name__
+        with ThreadPool(1) as pool:  # left alone, not joined, where a server drips a byte a second
+            return Path(pool.apply_async(store.fetch, (name,)).get(PATIENCE))
+    except (OSError, ValueError, TimeoutError) as error:  # requests' errors are OSErrors; ValueError is a wrong hash
+        if isinstance(error, TimeoutError):
+            reason = f"not whole after {PATIENCE} s"
+        elif isinstance(error, ValueError):
+            reason = "its SHA-256 is not the registry's"
+        else:
+            reason = getattr(error, "strerror", None) or type(error).__name__
         raise UserError(
-            f"{name} could not be downloaded ({reason}): connect to the network, or name a mirror folder in {MIRROR}"
+            f"{name} could not be downloaded to {store.path} ({reason}): "
+            f"connect to the network, or name a mirror folder in {MIRROR}"
         ) from error
 
 

@@ -202,7 +202,13 @@ def memory_needed(network: nn.Module, z: Tensor) -> int:
 
     Counted on a copy without data, so nothing is computed. The factor for work space and the constant were measured
     on the CPU, from 128² to 512².
+
+    Raises
+    ------
+    UserError : an image too small for the network.
     """
+    if hasattr(network, "check_size"):
+        network.check_size(*z.shape[-2:])
     ghost, kept = copy.deepcopy(network).to("meta"), {}
 
     def keep(x: Tensor) -> Tensor:

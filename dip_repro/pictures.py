@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import io
+import logging
+import os
+import struct
+import warnings
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
 from dip_repro.runtime import UserError, written_whole
 
 TIFF = (".tif", ".tiff")
+LARGEST = 2 * Image.MAX_IMAGE_PIXELS  # pixels; above, Pillow refuses
+SAMPLES = {1: (1, 2), 2: (3, 4)}  # of a pixel by TIFF's "photometric interpretation": grey, RGB; without, with alpha
+VALUES = {(1, 1), (1, 8), (1, 16), (3, 16), (3, 32), (3, 64)}  # of TIFF: (1 unsigned or 3 floating point, bits)
+# What decoders raise where a file is damaged; Pillow's and tifffile's own are among the first two.
+BROKEN = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, NotImplementedError),
+    *(struct.error, zlib.error, ImageCms.PyCMSError),
+)
 
 
 @dataclass(frozen=True)
@@ -44,40 +57,69 @@ def read(path: Path) -> Picture:
     """Return a PNG, JPEG, WebP or TIFF file: grey or RGB, turned upright, CMYK as sRGB.
 
     8 and 16 bits are scaled to [0, 1]; floating-point TIFF is taken as it is. EXIF is not read from TIFF.
+
+    Raises
+    ------
+    UserError : damaged, more than one picture, too large, NaN, of colours that are not read; the file is named.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    if path.suffix.lower() in TIFF:
-        import tifffile  # Pillow reads no 16-bit colour
-
-        try:
-            with tifffile.TiffFile(path) as opened:
-                if len(opened.pages) != 1:
-                    raise UserError(f"{path} holds {len(opened.pages)} pictures: save one of them by itself")
-                page = opened.pages[0]
-                pixels = upright(page.asarray(), page.tags.valueof(274, 1))
-                return as_picture(pixels, profile=page.tags.valueof(34675))
-        except (tifffile.TiffFileError, ValueError) as error:
-            raise UserError(f"{path}: not a TIFF picture ({error})") from None
     try:
-        with Image.open(path) as opened:
-            deep = opened.format == "PNG" and opened.mode != "I;16" and ";16" in str(opened.tile)
-            profile, orientation = opened.info.get("icc_profile"), opened.getexif().get(274, 1)
-            picture = ImageOps.exif_transpose(opened)
-        exif = picture.getexif().tobytes() if picture.getexif() else None
-        if deep:
-            return as_picture(upright(sixteen_bits(path), orientation), profile=profile, exif=exif)
-        if picture.mode == "CMYK" and profile:
-            own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-            picture, profile = ImageCms.profileToProfile(picture, own, srgb, outputMode="RGB"), None
-        elif "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-        elif picture.mode not in ("L", "LA", "RGB", "RGBA", "I", "I;16", "F"):
-            picture = picture.convert("L" if picture.mode == "1" else "RGB")
-        return as_picture(np.asarray(picture), profile=profile, exif=exif)
-    except (UnidentifiedImageError, OSError) as error:
-        why = "it is empty" if path.stat().st_size == 0 else str(error).splitlines()[0]
-        raise UserError(f"{path}: not a PNG, JPEG, WebP or TIFF picture: {why}") from None
+        with warnings.catch_warnings(action="ignore"):  # of metadata; what cannot be read is raised
+            pixels, properties = (read_tiff if path.suffix.lower() in TIFF else read_other)(path)
+        return as_picture(pixels, **properties)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: claims more than {LARGEST / 1e6:.0f} million pixels: save it smaller") from None
+    except BROKEN as error:
+        why = "it is empty" if path.stat().st_size == 0 else next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path}: not a PNG, JPEG, WebP or TIFF picture, or a damaged one: {why}") from None
+
+
+def read_tiff(path: Path) -> tuple[np.ndarray, dict]:
+    """Return the pixels (H, W, ...) of a TIFF, of which Pillow reads no 16-bit colour, and a Picture's properties."""
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what cannot be read is raised as well
+    with tifffile.TiffFile(path) as opened:
+        if len(opened.pages) != 1:
+            raise UserError(f"holds {len(opened.pages)} pictures: save one of them by itself")
+        page = opened.pages[0]
+        values = page.sampleformat, page.bitspersample
+        if page.samplesperpixel not in SAMPLES.get(page.photometric, ()) or values not in VALUES:
+            raise UserError(
+                f"{page.samplesperpixel} values of {page.bitspersample} bits a pixel, of TIFF's colours "
+                f"{page.photometric:d} and format {page.sampleformat:d}: save it as grey or RGB of 8 or 16 bits"
+            )
+        if page.size > 4 * LARGEST:
+            raise Image.DecompressionBombError
+        profile = page.tags.valueof(34675)
+        pixels = upright(page.asarray(), page.tags.valueof(274, 1))
+    return pixels, {"profile": profile if isinstance(profile, bytes) else None}
+
+
+def read_other(path: Path) -> tuple[np.ndarray, dict]:
+    """Return the pixels (H, W, ...) of a file that Pillow reads, and a Picture's properties."""
+    with Image.open(path) as opened:
+        opened.verify()  # PNG's checksums, which reading passes over
+    with Image.open(path) as opened:
+        if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":  # a phone's JPEG with a preview
+            raise UserError(f"holds {opened.n_frames} pictures: save one of them by itself")
+        deep = opened.format == "PNG" and opened.mode != "I;16" and ";16" in str(opened.tile)
+        profile, orientation = opened.info.get("icc_profile"), opened.getexif().get(274, 1)
+        picture = ImageOps.exif_transpose(opened)
+    exif = picture.getexif().tobytes() if picture.getexif() else None
+    if deep:
+        return upright(sixteen_bits(path), orientation), {"profile": profile, "exif": exif}
+    if picture.mode == "CMYK" and profile:
+        own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        picture, profile = ImageCms.profileToProfile(picture, own, srgb, outputMode="RGB"), None
+    elif "transparency" in picture.info:
+        picture = picture.convert("RGBA")
+    elif picture.mode not in ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "F"):
+        picture = picture.convert("L" if picture.mode == "1" else "RGB")
+    return np.asarray(picture), {"profile": profile, "exif": exif}
 
 
 def sixteen_bits(path: Path) -> np.ndarray:
@@ -85,14 +127,18 @@ def sixteen_bits(path: Path) -> np.ndarray:
     try:
         import png  # pypng
     except ImportError:
-        raise UserError(f"{path} has 16 bits a colour, which wants pypng: pip install pypng, or save a TIFF") from None
-    width, height, rows, info = png.Reader(filename=str(path)).asDirect()
-    return np.vstack(list(rows)).astype(np.uint16).reshape(height, width, info["planes"])
+        raise UserError("16 bits a colour in PNG want pypng: pip install pypng, or save a TIFF") from None
+    try:
+        width, height, rows, info = png.Reader(filename=str(path)).asDirect()
+        rows = list(rows)
+    except png.Error as error:
+        raise ValueError(error) from None
+    return np.vstack(rows).astype(np.uint16).reshape(height, width, info["planes"])
 
 
 def upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
     """Return (H, W, ...) pixels turned as the tag 274 of TIFF says; 1 is upright."""
-    if orientation > 4:
+    if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
@@ -144,6 +190,8 @@ def check_name(path: Path, like: Picture) -> None:
     """Raise UserError where `write` could not write a picture like `like` under this name."""
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: no such folder to write {path.name} to")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path.parent}: {path.name} may not be written there: name another folder")
     suffix = path.suffix.lower()
     if suffix not in (".png", ".jpg", ".jpeg", ".webp", *TIFF):
         raise UserError(f"{path.name}: pictures are written as .png, .jpg, .webp or .tif")

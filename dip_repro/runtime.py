@@ -60,15 +60,33 @@ def tune_allocator() -> str:
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Yield a path to write to that becomes `path` once all went well: a reader never sees half a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says against writing `path` into a UserError: a full disk, a read-only folder."""
     try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} could not be written ({error.strerror or error}): make room, or name a folder to write to; "
+            "what was saved before is whole"
+        ) from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Yield a path to write to that becomes `path` once all went well: a reader never sees half a file.
+
+    Raises
+    ------
+    UserError : it could not be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield partial
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def synchronise(device: torch.device) -> None:

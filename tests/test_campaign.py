@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -8,11 +9,12 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from dip_repro import campaign, cli, experiments, records
+from dip_repro import campaign, cli, experiments, records, runs
 from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runs import Experiment, Run
@@ -25,6 +27,7 @@ ONE = Run(
     NetworkConfig.uniform(width=8, depth=2, skip=2, out_channels=1),
     Settings(20),
 )
+FULL = OSError(errno.ENOSPC, "No space left on device")
 RUNS = [replace(ONE, name=f"tiny/{seed}", seed=seed) for seed in range(4)]
 
 
@@ -133,6 +136,31 @@ def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     killed, alone = (all_below(tmp_path / folder) for folder in ("killed", "alone"))
     assert len(alone) == 2 and killed == alone
     assert not list((tmp_path / "killed").rglob("*.checkpoint"))
+
+
+def test_what_cannot_be_written_is_told_and_what_was_saved_is_whole(tmp_path, monkeypatch):
+    campaign.campaign(RUNS[:1], tmp_path, "cpu")
+    for call in ("mkdir", "replace"):  # before the run, and when all but the end is done
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, call, lambda *_, **__: (_ for _ in ()).throw(FULL))
+            outcome = campaign.campaign(RUNS[:2], tmp_path, "cpu")
+        assert "No space left on device" in outcome.failed["tiny/1"]
+        assert all_below(tmp_path).keys() == {"tiny/0"} and not list(tmp_path.rglob("*.partial"))
+    assert campaign.campaign(RUNS[:2], tmp_path, "cpu").finished == ["tiny/0", "tiny/1"]
+
+
+def test_a_full_disk_and_a_damaged_checkpoint_are_told(tmp_path, monkeypatch):
+    _, fit = runs.prepare(ONE, "cpu", checkpoint=tmp_path / "x.checkpoint")
+    fit.step()
+    fit.save()
+    with monkeypatch.context() as patched, pytest.raises(UserError, match="No space left on device"):
+        patched.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(FULL))
+        fit.save()
+    whole = fit.checkpoint.read_bytes()
+    for damaged in (b"", whole[:-100], b"x" * 100):
+        fit.checkpoint.write_bytes(damaged)
+        with pytest.raises(UserError, match="a damaged checkpoint; remove it"):
+            fit.resume()
 
 
 def test_selection_is_by_experiment_or_pattern():

@@ -27,11 +27,13 @@ def wrong(tmp_path, photo):
     pictures.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
     pictures.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
     (tmp_path / "empty.png").touch()
+    pictures.save(torch.ones(3, 1, 1), tmp_path / "one-pixel.png")
     tifffile.imwrite(tmp_path / "nan.tif", np.full((40, 40), np.nan, np.float32))
     return [
         (("denoise", tmp_path / "none.png"), "no file of this name"),
         (("denoise", tmp_path / "empty.png"), "it is empty"),
         (("denoise", tmp_path / "nan.tif"), "NaN"),
+        (("denoise", tmp_path / "one-pixel.png"), "too small"),
         (("denoise", "astronaut", "--device", "abacus"), "not one PyTorch knows"),
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
         (("inpaint", photo, tmp_path / "other-size.png"), "give them one size"),

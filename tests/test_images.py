@@ -1,3 +1,5 @@
+import time
+
 import pytest
 import torch
 
@@ -36,6 +38,24 @@ def test_no_network_and_no_cache_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "ADDRESSES", dict.fromkeys(images.ADDRESSES, "http://127.0.0.1:9/nothing"))
     with pytest.raises(UserError, match=r"could not be downloaded .*connect to the network, or name a mirror"):
         images.open_image("repository/inpainting/kate.png")
+
+
+def test_a_download_that_drips_ends_in_a_sentence(tmp_path, monkeypatch):
+    pooch = pytest.importorskip("pooch")
+    monkeypatch.delenv(images.MIRROR, raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path)
+    monkeypatch.setattr(pooch.Pooch, "fetch", lambda *_: time.sleep(2))
+    monkeypatch.setattr(images, "PATIENCE", 0.1)
+    with pytest.raises(UserError, match="not whole after"):
+        images.fetch("repository/inpainting/kate.png")
+
+
+@pytest.mark.parametrize("name", ["repository/../../evil", "../evil", "/evil", "elsewhere/evil"])
+def test_a_registry_that_leads_outside_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.setenv(images.MIRROR, str(tmp_path / "mirror"))
+    (tmp_path / "evil").touch()
+    with pytest.raises(UserError, match="leads outside"):
+        images.fetch(name)
 
 
 def test_the_registry_is_sound():

@@ -1,5 +1,7 @@
 """Picture files: what is read is what was written, and what a restoration leaves alone survives."""
 
+import struct
+
 import numpy as np
 import png
 import pytest
@@ -49,6 +51,35 @@ def write_text(path):
     path.write_text("not a picture")
 
 
+def write_two(path):
+    Image.new("L", (8, 8)).save(path, save_all=True, append_images=[Image.new("L", (8, 8), 255)])
+
+
+def spoil(path, **how):
+    """Write a picture whose last stretch of pixels is not what its checksum says."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, GRADIENT.astype(np.uint8), **how)
+    else:
+        Image.fromarray(GRADIENT.astype(np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[-24 if path.suffix == ".png" else -8] ^= 1
+    path.write_bytes(data)
+
+
+def write_huge(path):
+    """Write a small file that claims 50000 × 50000 pixels."""
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, GRADIENT.astype(np.uint8))
+        with tifffile.TiffFile(path, mode="r+") as tiff:
+            for tag in ("ImageWidth", "ImageLength"):
+                tiff.pages[0].tags[tag].overwrite(50000)
+        return
+    Image.fromarray(GRADIENT.astype(np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    data[18:26] = struct.pack("<ii", 50000, 50000)
+    path.write_bytes(data)
+
+
 @pytest.mark.parametrize(
     ("name", "make", "sentence"),
     [
@@ -60,12 +91,21 @@ def write_text(path):
         ("large.tif", lambda path: tifffile.imwrite(path, np.full((8, 8), 300, np.float32)), "scale them"),
         ("stack.tif", lambda path: tifffile.imwrite(path, np.zeros((2, 8, 8, 8), np.uint8)), "by itself"),
         ("folder.png", lambda path: path.mkdir(), "no such file"),
+        ("animated.gif", write_two, "holds 2 pictures"),
+        ("cmyk.tif", lambda path: Image.new("CMYK", (8, 8)).save(path), "save it as grey or RGB"),
+        ("palette.tif", lambda path: Image.new("P", (8, 8)).save(path), "save it as grey or RGB"),
+        ("signed.tif", lambda path: tifffile.imwrite(path, np.ones((8, 8), np.int16)), "save it as grey or RGB"),
+        ("deflate.tif", lambda path: spoil(path, compression="zlib"), "not a PNG, JPEG, WebP or TIFF"),
+        ("spoilt.png", lambda path: spoil(path), "not a PNG, JPEG, WebP or TIFF"),
+        ("huge.bmp", lambda path: write_huge(path), "claims more than"),
+        ("huge.tif", lambda path: write_huge(path), "claims more than"),
     ],
 )
 def test_bad_files_get_one_sentence(tmp_path, name, make, sentence):
     make(tmp_path / name)
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
         images.open_image(tmp_path / name)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
@@ -126,7 +166,7 @@ def test_cmyk_is_read_as_colours_are_seen(tmp_path):
     assert red[0] > 0.9 and red[1:].max() < 0.1
 
 
-def test_names_that_cannot_hold_a_picture_are_refused(tmp_path):
+def test_names_that_cannot_hold_a_picture_are_refused(tmp_path, monkeypatch):
     opaque = pictures.Picture(torch.rand(3, 4, 4))
     clear, deep = (pictures.Picture(opaque.pixels, **x) for x in ({"alpha": torch.rand(1, 4, 4)}, {"bits": 16}))
     for like, name, sentence in (
@@ -137,6 +177,9 @@ def test_names_that_cannot_hold_a_picture_are_refused(tmp_path):
     ):
         with pytest.raises(UserError, match=sentence):
             pictures.check_name(tmp_path / name, like)
+    monkeypatch.setattr(pictures.os, "access", lambda *_: False)
+    with pytest.raises(UserError, match="may not be written there"):
+        pictures.check_name(tmp_path / "x.png", opaque)
 
 
 def test_masks_by_colour():
