@@ -13,7 +13,7 @@ from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import UserError
 from dip_repro.stopping_study import STOPPING, TUNING
 from dip_repro.study import STUDY, STUDY_WIDE
-from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, SuperResolution
+from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, Sampled, SuperResolution
 from dip_repro.why import ARCHITECTURES, IMPEDANCE
 
 
@@ -394,6 +394,26 @@ SECOND = Experiment(
     SECOND_RUNS | {"quick": SECOND_RUNS["quick"][:1]},
 )
 
+# Of SGLD, to choose from.
+WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)
+
+
+def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0) -> Run:
+    """Return a run whose iterates of the second half are averaged and sampled; all of an image see the same noise."""
+    side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
+    settings = Settings(iterations, average_start=iterations // 2, weight_noise=weight_noise)
+    task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
+    network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
+    return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
+
+
+AVERAGING_TUNING = Experiment(
+    "averaging-tuning",
+    "SGLD: how much noise in the weights",
+    "Averaging (not in the paper); notebook 14",
+    {"quick": tuple(sampled("averaging-tuning", "quick", "chelsea", noise) for noise in WEIGHT_NOISES)},
+)
+
 NARROW = (8, 16, 32, 64, 128)
 SNAIL = NetworkConfig(in_channels=3, n_d=NARROW, n_u=NARROW, n_s=(0, 0, 0, 4, 4))
 
@@ -414,7 +434,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
-    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES, AVERAGING_TUNING),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
