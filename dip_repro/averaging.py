@@ -35,7 +35,7 @@ class Samples:
         return max(1, self.seen - self.burn_in)
 
     def see(self, image: Tensor) -> None:
-        self.seen += 1
+        image, self.seen = image.cpu(), self.seen + 1
         if self.count == 1:
             self.mean, self.squares = image.clone(), torch.zeros_like(image)
         else:

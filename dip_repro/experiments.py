@@ -394,8 +394,7 @@ SECOND = Experiment(
     SECOND_RUNS | {"quick": SECOND_RUNS["quick"][:1]},
 )
 
-# Of SGLD, to choose from.
-WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)
+WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # of SGLD, to choose from
 
 
 def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0) -> Run:
@@ -411,7 +410,10 @@ AVERAGING_TUNING = Experiment(
     "averaging-tuning",
     "SGLD: how much noise in the weights",
     "Averaging (not in the paper); notebook 14",
-    {"quick": tuple(sampled("averaging-tuning", "quick", "chelsea", noise) for noise in WEIGHT_NOISES)},
+    {
+        profile: tuple(sampled("averaging-tuning", profile, "chelsea", noise) for noise in WEIGHT_NOISES)
+        for profile in ("quick", "laptop")
+    },
 )
 
 NARROW = (8, 16, 32, 64, 128)

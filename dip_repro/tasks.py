@@ -49,7 +49,8 @@ class Problem:
             scores |= {n: signal(image, average) for n, signal in self.signals.items()}
             if self.samples:
                 self.samples.see(image)
-                scores |= {"psnr_mean": self.score(self.samples.mean, truth)} | self.samples.calibration(truth)
+                scores |= {"psnr_mean": self.score(self.samples.mean, self.truth)}
+                scores |= self.samples.calibration(self.truth)
             return scores
 
         return observe
