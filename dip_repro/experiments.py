@@ -395,6 +395,7 @@ SECOND = Experiment(
 )
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # of SGLD, to choose from
+WEIGHT_NOISE = 0.003  # that of the best mean of the iterates in "averaging-tuning"
 
 
 def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0) -> Run:
@@ -406,6 +407,15 @@ def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed
     return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
 
 
+def averaged(profile: str, pictures: tuple[str, ...], count: int) -> tuple[Run, ...]:
+    """Return, for each image, `count` runs from other weights and another z, and one of SGLD."""
+    return tuple(
+        sampled("averaging", profile, image, noise, seed)
+        for image in pictures
+        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE, 0))
+    )
+
+
 AVERAGING_TUNING = Experiment(
     "averaging-tuning",
     "SGLD: how much noise in the weights",
@@ -414,6 +424,14 @@ AVERAGING_TUNING = Experiment(
         profile: tuple(sampled("averaging-tuning", profile, "chelsea", noise) for noise in WEIGHT_NOISES)
         for profile in ("quick", "laptop")
     },
+)
+
+# Budget: laptop 10 runs of 600 steps of about 0.15 s: 15 minutes of one core.
+AVERAGING = Experiment(
+    "averaging",
+    "Averages of iterates and of runs, SGLD: quality, compute, calibration",
+    "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook 14",
+    {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
 )
 
 NARROW = (8, 16, 32, 64, 128)
@@ -436,7 +454,7 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
-    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES, AVERAGING_TUNING),
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES, AVERAGING_TUNING, AVERAGING),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

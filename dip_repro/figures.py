@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dip_repro import images, records
+from dip_repro.averaging import Samples
 from dip_repro.pictures import to_8bit
 from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT
@@ -304,4 +305,58 @@ def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
         axis.set(xlabel="iteration", ylabel="PSNR against the base (dB)", title=task)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def compute(plain: pd.DataFrame, sgld: pd.DataFrame, means: dict[str, list[float]]) -> Figure:
+    """Draw PSNR against all iterations spent: a plain run and SGLD as they go on, and the mean of k whole runs.
+
+    `means` has the PSNR for k = 1, 2, … by what of each run is averaged: "last iterate" or "average".
+    """
+    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    whole = plain.iteration.iloc[-1]
+    for name, history, colour in (("plain", plain, BLUE), ("SGLD", sgld, ORANGE)):
+        averaged = history.iloc[len(history) // 2 :]
+        axis.plot(
+            history.iteration, history.psnr, color=colour, linewidth=0.8, alpha=0.7, label=f"{name}: last iterate"
+        )
+        axis.plot(averaged.iteration, averaged.psnr_average, "--", color=colour, label=f"{name}: exponential average")
+        axis.plot(
+            averaged.iteration, averaged.psnr_mean, color=colour, linewidth=2.2, label=f"{name}: mean of iterates"
+        )
+    for (of, scores), marker in zip(means.items(), "os", strict=False):
+        spent = [whole * k for k in range(1, len(scores) + 1)]
+        axis.plot(spent, scores, f"{marker}:", color=INK, linewidth=1, markersize=6, label=f"mean of k runs: {of}")
+    lowest = min(history.psnr[history.iteration > whole / 10].min() for history in (plain, sgld))
+    axis.set(xlabel="iterations, of all runs together", ylabel="PSNR (dB)")
+    axis.set_ylim(bottom=lowest)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    return figure
+
+
+def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
+    """Draw the map of each spread over that of the error, both in grey levels, and predicted against true error."""
+    names = list(spreads)
+    layout = [[f"{name} {what}" for name in names] + ["diagram"] * 2 for what in ("spread", "error")]
+    size = (2.2 * len(names) + 5, 4.6)
+    figure, axes = plt.subplot_mosaic(layout, figsize=size, layout="constrained")
+    for (name, samples), colour in zip(spreads.items(), (BLUE, ORANGE, INK), strict=False):
+        maps = {"spread": samples.std, "error": samples.mean - truth}
+        for what, values in maps.items():
+            axis = axes[f"{name} {what}"]
+            drawn = axis.imshow(255 * values.square().mean(0).sqrt(), cmap="magma", vmin=0, vmax=30)
+            axis.set(xticks=[], yticks=[])
+        axes[f"{name} spread"].set_title(name, fontsize=10)
+        table = 255 * samples.reliability(truth)
+        axes["diagram"].plot(table.predicted, table.error, "o-", color=colour, markersize=4, label=name)
+    for what in ("spread", "error"):
+        axes[f"{names[0]} {what}"].set_ylabel(what)
+    figure.colorbar(drawn, ax=[axes[f"{names[-1]} {what}"] for what in ("spread", "error")], label="grey levels")
+    top = axes["diagram"].dataLim.max.max() * 1.05
+    axes["diagram"].plot([0, top], [0, top], color=GREY, linewidth=0.8)
+    axes["diagram"].set(xlabel="spread (grey levels)", ylabel="error of the mean (grey levels)")
+    axes["diagram"].set(xlim=(0, top), ylim=(0, top), box_aspect=1)
+    axes["diagram"].spines[["top", "right"]].set_visible(False)
+    axes["diagram"].legend(frameon=False, fontsize=9, loc="lower right")
     return figure

@@ -102,3 +102,9 @@ def test_a_sampled_run_logs_its_mean_and_changes_nothing():
     plain = dataclasses.replace(run, task=dataclasses.replace(task, burn_in=0), network=NETWORK, settings=settings)
     assert torch.equal(fitted(plain)[1].image, result.image)
     assert not result.history.isna().any().any()
+
+
+def test_the_noise_in_the_weights_was_chosen_on_another_image():
+    tuning, reported = experiments.find("averaging-tuning"), experiments.find("averaging")
+    images = [{run.task.image for runs in e.profiles.values() for run in runs} for e in (tuning, reported)]
+    assert not images[0] & images[1]
