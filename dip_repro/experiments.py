@@ -395,13 +395,16 @@ SECOND = Experiment(
 )
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # of SGLD, to choose from
-WEIGHT_NOISE = 0.003  # that of the best mean of the iterates in "averaging-tuning"
+WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # that of the best mean of the iterates in "averaging-tuning"
 
 
-def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0) -> Run:
-    """Return a run whose iterates of the second half are averaged and sampled; all of an image see the same noise."""
+def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0, times: int = 1) -> Run:
+    """Return a run, or one of so many `times` the iterations; all of an image see the same noisy picture.
+
+    Iterates are averaged and sampled from half the iterations of a run of the usual length on.
+    """
     side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
-    settings = Settings(iterations, average_start=iterations // 2, weight_noise=weight_noise)
+    settings = Settings(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
     task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
     network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
     return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
@@ -412,7 +415,7 @@ def averaged(profile: str, pictures: tuple[str, ...], count: int) -> tuple[Run, 
     return tuple(
         sampled("averaging", profile, image, noise, seed)
         for image in pictures
-        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE, 0))
+        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE[profile], 0))
     )
 
 
@@ -432,6 +435,19 @@ AVERAGING = Experiment(
     "Averages of iterates and of runs, SGLD: quality, compute, calibration",
     "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook 14",
     {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
+)
+
+AVERAGING_LONG = Experiment(
+    "averaging-long",
+    "As many iterations in one run as in four: plain, and SGLD",
+    "Averaging (not in the paper); notebook 14",
+    {
+        "quick": tuple(
+            sampled("averaging-long", "quick", image, noise, times=4)
+            for image in ("astronaut", "coffee")
+            for noise in (0.0, WEIGHT_NOISE["quick"], 0.01)
+        )
+    },
 )
 
 NARROW = (8, 16, 32, 64, 128)
@@ -454,7 +470,8 @@ JPEG = Experiment(
 DECLARED = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING),
     *(FLASH, ENHANCEMENT, BRANCHING, STUDY, STUDY_WIDE),
-    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES, AVERAGING_TUNING, AVERAGING),
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
