@@ -11,13 +11,11 @@ most of the weights scale-free.
 from __future__ import annotations
 
 from itertools import combinations
-from pathlib import Path
 
 import pandas as pd
 import torch
 from torch import Tensor
 
-from dip_repro import images, records
 from dip_repro.metrics import psnr
 
 
@@ -85,56 +83,3 @@ def of_runs(restored: list[Tensor], truth: Tensor) -> list[float]:
         for k in range(1, len(restored) + 1)
     ]
     return [sum(of_k) / len(of_k) for of_k in scores]
-
-
-def recorded(runs: tuple, folder: Path) -> tuple[pd.DataFrame, dict[str, list[float]]]:
-    """Return `summary` of the finished runs among `runs`, and `of_runs` of their stored averages, by image."""
-    finished = [run for run in runs if (folder / f"{run.name}.json").exists()]
-    histories = [records.history(records.load(folder / f"{run.name}.json")) for run in finished]
-    stored: dict[str, list[Tensor]] = {}
-    for run in finished:
-        if not run.settings.weight_noise:
-            stored.setdefault(run.task.image, []).append(images.open_image(folder / f"{run.name}.png"))
-    truths = {run.task.image: run.task.problem(run.seed).truth for run in finished}
-    return summary(finished, histories), {image: of_runs(stored[image], truths[image]) for image in stored}
-
-
-def summary(runs: tuple, histories: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return a row a run: PSNR in dB at the end, `Samples.calibration`; whether the loss fell to half."""
-    rows = [
-        {
-            "image": run.task.image,
-            "weight noise": run.settings.weight_noise,
-            "seed": run.seed,
-            "best iterate": history.psnr.max(),
-            "last iterate": history.psnr.iloc[-1],
-            "average": history.psnr_average.iloc[-1],
-            "mean": history.psnr_mean.iloc[-1],
-            **history[["coverage", "explained", "rank"]].iloc[-1],
-            "fitted": history.loss.iloc[-1] < history.loss.iloc[0] / 2,
-        }
-        for run, history in zip(runs, histories, strict=True)
-    ]
-    return pd.DataFrame(rows)
-
-
-def measured(found: pd.DataFrame, means: dict[str, list[float]]) -> dict[str, float]:
-    """Return the quantities of the claims, means over the images, from `summary` and `of_runs` by image.
-
-    They are none where a run is missing, or fitted nothing.
-    """
-    if found.empty or not found.fitted.all() or not (found["weight noise"] > 0).any():
-        return {}
-    numbers = found.drop(columns=["seed", "fitted"])
-    sgld = numbers[found["weight noise"] > 0].mean(numeric_only=True)
-    plain = numbers[found["weight noise"] == 0].mean(numeric_only=True)
-    runs = sum(of_k[-1] for of_k in means.values()) / len(means)
-    return {
-        "runs_over_one_db": runs - plain["average"],
-        "sgld_over_average_db": sgld["mean"] - plain["average"],
-        "sgld_fall_db": sgld["best iterate"] - sgld["last iterate"],
-        "runs_over_sgld_db": runs - sgld["mean"],
-        "sgld_coverage": sgld["coverage"],
-        "explained_over_plain": sgld["explained"] - plain["explained"],
-        "sgld_rank_correlation": sgld["rank"],
-    }

@@ -7,13 +7,14 @@ import fnmatch
 from dataclasses import replace
 
 from dip_repro import records
+from dip_repro.averaging_study import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import UserError
 from dip_repro.stopping_study import STOPPING, TUNING
 from dip_repro.study import STUDY, STUDY_WIDE
-from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, Sampled, SuperResolution
+from dip_repro.tasks import Denoising, Enhancement, Flash, Inpainting, Jpeg, Restoration, SuperResolution
 from dip_repro.why import ARCHITECTURES, IMPEDANCE
 
 
@@ -392,62 +393,6 @@ SECOND = Experiment(
     "A second run on each noisy picture, to be averaged with the first",
     "Denoising, Sec. 4: 31.00 dB",
     SECOND_RUNS | {"quick": SECOND_RUNS["quick"][:1]},
-)
-
-WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # of SGLD, to choose from
-WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # that of the best mean of the iterates in "averaging-tuning"
-
-
-def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0, times: int = 1) -> Run:
-    """Return a run, or one of so many `times` the iterations; all of an image see the same noisy picture.
-
-    Iterates are averaged and sampled from half the iterations of a run of the usual length on.
-    """
-    side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
-    settings = Settings(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
-    task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
-    network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
-    return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
-
-
-def averaged(profile: str, pictures: tuple[str, ...], count: int) -> tuple[Run, ...]:
-    """Return, for each image, `count` runs from other weights and another z, and one of SGLD."""
-    return tuple(
-        sampled("averaging", profile, image, noise, seed)
-        for image in pictures
-        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE[profile], 0))
-    )
-
-
-AVERAGING_TUNING = Experiment(
-    "averaging-tuning",
-    "SGLD: how much noise in the weights",
-    "Averaging (not in the paper); notebook 14",
-    {
-        profile: tuple(sampled("averaging-tuning", profile, "chelsea", noise) for noise in WEIGHT_NOISES)
-        for profile in ("quick", "laptop")
-    },
-)
-
-# Budget: laptop 10 runs of 600 steps of about 0.15 s: 15 minutes of one core.
-AVERAGING = Experiment(
-    "averaging",
-    "Averages of iterates and of runs, SGLD: quality, compute, calibration",
-    "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook 14",
-    {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
-)
-
-AVERAGING_LONG = Experiment(
-    "averaging-long",
-    "As many iterations in one run as in four: plain, and SGLD",
-    "Averaging (not in the paper); notebook 14",
-    {
-        "quick": tuple(
-            sampled("averaging-long", "quick", image, noise, times=4)
-            for image in ("astronaut", "coffee")
-            for noise in (0.0, WEIGHT_NOISE["quick"], 0.01)
-        )
-    },
 )
 
 NARROW = (8, 16, 32, 64, 128)

@@ -308,30 +308,23 @@ def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
     return figure
 
 
-def compute(plain: pd.DataFrame, sgld: pd.DataFrame, means: dict[str, list[float]]) -> Figure:
-    """Draw PSNR against all iterations spent: a plain run and SGLD as they go on, and the mean of k whole runs.
+def compute(runs: dict[str, pd.DataFrame], means: dict[str, pd.Series], whole: int) -> Figure:
+    """Draw PSNR against all the iterations spent: of histories as they go on, of the mean of k runs of `whole`.
 
-    `means` has the PSNR for k = 1, 2, … by what of each run is averaged: "last iterate" or "average".
+    `means` has the PSNR in dB by k, for each kind of image that is averaged.
     """
-    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    whole = plain.iteration.iloc[-1]
-    for name, history, colour in (("plain", plain, BLUE), ("SGLD", sgld, ORANGE)):
-        averaged = history.iloc[len(history) // 2 :]
-        axis.plot(
-            history.iteration, history.psnr, color=colour, linewidth=0.8, alpha=0.7, label=f"{name}: last iterate"
-        )
+    figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    for (name, history), colour in zip(runs.items(), (BLUE, ORANGE, GREEN), strict=False):
+        averaged = history[history.samples > 1]
+        axis.plot(history.iteration, history.psnr, color=colour, linewidth=0.7, alpha=0.6, label=f"{name}: iterate")
         axis.plot(averaged.iteration, averaged.psnr_average, "--", color=colour, label=f"{name}: exponential average")
-        axis.plot(
-            averaged.iteration, averaged.psnr_mean, color=colour, linewidth=2.2, label=f"{name}: mean of iterates"
-        )
+        axis.plot(averaged.iteration, averaged.psnr_mean, color=colour, linewidth=2.2, label=f"{name}: mean")
     for (of, scores), marker in zip(means.items(), "os", strict=False):
-        spent = [whole * k for k in range(1, len(scores) + 1)]
-        axis.plot(spent, scores, f"{marker}:", color=INK, linewidth=1, markersize=6, label=f"mean of k runs: {of}")
-    lowest = min(history.psnr[history.iteration > whole / 10].min() for history in (plain, sgld))
-    axis.set(xlabel="iterations, of all runs together", ylabel="PSNR (dB)")
-    axis.set_ylim(bottom=lowest)
+        axis.plot(whole * scores.index, scores, f"{marker}:", color=INK, linewidth=1, label=f"k runs: mean of {of}")
+    lowest = min(history.psnr[history.iteration > whole / 5].min() for history in runs.values())
+    axis.set(xlabel="iterations, of all runs together", ylabel="PSNR (dB)", ylim=(lowest, None))
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="lower right")
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

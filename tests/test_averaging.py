@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 import torch
 
-from dip_repro import averaging, experiments
+from dip_repro import averaging, averaging_study, experiments
 from dip_repro.averaging import Samples
 from dip_repro.fitting import Fit, Settings, finish
 from dip_repro.metrics import psnr
@@ -92,7 +93,7 @@ def test_the_mean_of_more_runs_with_independent_errors_gains_what_theory_says():
 
 
 def test_a_sampled_run_logs_its_mean_and_changes_nothing():
-    run = experiments.sampled("averaging", "quick", "astronaut")
+    run = averaging_study.sampled("averaging", "quick", "astronaut")
     settings = dataclasses.replace(run.settings, iterations=40)
     task = Sampled("astronaut", 32, noise_seed=0, burn_in=2)
     problem, result = fitted(dataclasses.replace(run, task=task, network=NETWORK, settings=settings))
@@ -108,3 +109,30 @@ def test_the_noise_in_the_weights_was_chosen_on_another_image():
     tuning, reported = experiments.find("averaging-tuning"), experiments.find("averaging")
     images = [{run.task.image for runs in e.profiles.values() for run in runs} for e in (tuning, reported)]
     assert not images[0] & images[1]
+
+
+def history(psnr: list[float], mean: float, loss=(0.04, 0.01)) -> pd.DataFrame:
+    last = {"psnr_mean": mean, "psnr_average": 25.0, "coverage": 0.8, "explained": 0.5, "rank": 0.2}
+    return pd.DataFrame({"iteration": [250, 500], "psnr": psnr, "loss": loss} | last)
+
+
+def test_the_quantities_of_the_claims_and_none_where_nothing_was_fitted():
+    runs = experiments.find("averaging").runs("quick")
+    histories = [history([24, 23], 25)] * 3 + [history([24.5, 24.25], 26)]
+    averages = pd.DataFrame({"astronaut": [25.0, 26.0, 26.5]}, index=[1, 2, 3])
+    found = averaging_study.measured(runs, histories, averages)
+    assert found["runs_over_one_db"] == pytest.approx(1.5) and found["sgld_over_average_db"] == pytest.approx(1)
+    assert found["sgld_fall_db"] == pytest.approx(0.25) and found["runs_over_sgld_db"] == pytest.approx(0.5)
+    assert (
+        found["sgld_coverage"] == 0.8 and found["explained_over_plain"] == 0 and found["sgld_rank_correlation"] == 0.2
+    )
+    assert averaging_study.measured(runs, [*histories[:3], history([9, 9], 9, loss=(0.04, 0.03))], averages) == {}
+
+
+def test_only_plain_runs_are_averaged_image_by_image():
+    runs = [run for run in experiments.find("averaging").runs("laptop") if run.seed < 2]
+    truths = [run.task.problem(0).truth for run in runs]
+    errors = [0.2 if run.settings.weight_noise else (-1) ** run.seed * 0.1 for run in runs]
+    table = averaging_study.means(runs, [truth + error for truth, error in zip(truths, errors, strict=True)])
+    assert list(table) == ["astronaut", "coffee"] and list(table.index) == [1, 2]
+    assert (table.loc[2] > table.loc[1] + 10).all()
