@@ -96,7 +96,7 @@ def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFram
         }
         for run, history in zip(runs, histories, strict=True)
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).set_index(["image", "weight noise", "seed"])
 
 
 def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
@@ -122,8 +122,9 @@ def measured(runs: tuple[Run, ...], histories: list[pd.DataFrame], of_averages: 
     """
     if any(history.loss.iloc[-1] > history.loss.iloc[0] / 2 for history in histories):
         return {}
-    found = summary(runs, histories).drop(columns=["image", "seed"])
-    plain, sgld = found[found["weight noise"] == 0].mean(), found[found["weight noise"] > 0].mean()
+    found = summary(runs, histories)
+    noisy = found.index.get_level_values("weight noise") > 0
+    plain, sgld = found[~noisy].mean(), found[noisy].mean()
     all_runs = of_averages.iloc[-1].mean()
     return {
         "runs_over_one_db": all_runs - plain["average"],
@@ -141,7 +142,7 @@ def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RES
     runs = AVERAGING_LONG.runs("quick")
     histories = recorded(runs, folder)
     found = summary(runs, histories)
-    fall = (found["best iterate"] - found["last iterate"]).groupby(found["weight noise"]).mean()
+    fall = (found["best iterate"] - found["last iterate"]).groupby("weight noise").mean()
     plain = {run.task.image: h for run, h in zip(runs, histories, strict=True) if not run.settings.weight_noise}
     over = [
         of_k.iloc[-1] - plain[image].set_index("iteration").psnr_average[len(of_k) * iterations]
