@@ -88,10 +88,8 @@ def seam() -> dict:
     elsewhere = torch.cat((blended[: right.start], blended[left.stop :]))
     return {
         "abrupt cut over elsewhere": round(float(steepness(abrupt)[cut - 1] / elsewhere.mean()), 2),
-        "blended, steepest column of the overlap over elsewhere": round(
-            float(blended[overlap].max() / elsewhere.mean()), 2
-        ),
-        "elsewhere, steepest column over the mean": round(float(elsewhere.max() / elsewhere.mean()), 2),
+        "steepest column of the blend over elsewhere": round(float(blended[overlap].max() / elsewhere.mean()), 2),
+        "steepest column elsewhere, over its mean": round(float(elsewhere.max() / elsewhere.mean()), 2),
         "PSNR of the blend": round(float(metrics.psnr(tiles.image, truth)), 2),
         "of the abrupt cut": round(float(metrics.psnr(abrupt, truth)), 2),
     }
@@ -120,17 +118,18 @@ def report(found: dict) -> str:
     gains["off"] = [f"{value:+.0%}" for value in gains.off]
     rows = {key: pd.Series(found[key], name="").rename_axis(key).to_frame("measured") for key in ("seam", "large")}
     machine = found["machine"]
+    threads = f"{machine['threads']} thread(s) on {machine['cores']} cores, PyTorch {machine['torch']}"
     return "\n\n".join(
         [
             "# The four commands on photos that no setting was chosen on",
-            f"Written by `python benchmarks/photos.py` from `benchmarks/results/photos.json`. {found['date']}, "
-            f"{machine['device']}, {machine['threads']} thread(s) on {machine['cores']} cores, PyTorch {machine['torch']}.",
-            "Default settings, stopped by the default rule. PSNR in dB; *given* is the damaged photo, for `upscale` its "
-            "bicubic enlargement, for `inpaint` with black where it is missing. *off*: the seconds a step of the whole "
-            "fit against those announced before it.",
+            "Written by `python benchmarks/photos.py` from `benchmarks/results/photos.json`. "
+            f"{found['date']}, {machine['device']}, {threads}.",
+            "Default settings, stopped by the default rule. PSNR in dB; *given* is the damaged photo, for `upscale` "
+            "its bicubic enlargement, for `inpaint` with black where it is missing. *off*: the seconds a step of the "
+            "whole fit against those announced before it.",
             tables.markdown(gains),
-            "A seam: two tiles of 128 × 128 that overlap by 32, denoised apart. How steep the error is from one column to "
-            "the next, at the abrupt cut, and in the blend:",
+            "A seam: two tiles of 128 × 128 that overlap by 32, denoised apart. How steep the error is from one column "
+            "to the next, at the abrupt cut, and in the blend:",
             tables.markdown(rows["seam"]),
             "Memory and time of 12 megapixels, from two iterations of each tile:",
             tables.markdown(rows["large"]) + "\n",

@@ -7,6 +7,7 @@ import fnmatch
 from dataclasses import replace
 
 from dip_repro import records
+from dip_repro.averaging_study import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runs import Experiment, Run
@@ -417,6 +418,7 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, BRANCHING, STUDY, STUDY_WIDE),
     *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

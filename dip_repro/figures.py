@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from dip_repro import images, records
+from dip_repro.averaging import Samples
 from dip_repro.pictures import to_8bit
 from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT, written_whole
@@ -305,4 +306,51 @@ def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
         axis.set(xlabel="iteration", ylabel="PSNR against the base (dB)", title=task)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(frameon=False, fontsize=8, loc="lower left")
+    return figure
+
+
+def compute(runs: dict[str, pd.DataFrame], means: dict[str, pd.Series], whole: int) -> Figure:
+    """Draw PSNR against all the iterations spent: of histories as they go on, of the mean of k runs of `whole`.
+
+    `means` has the PSNR in dB by k, for each kind of image that is averaged.
+    """
+    figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
+    for (name, history), colour in zip(runs.items(), (BLUE, ORANGE, GREEN), strict=False):
+        averaged = history[history.samples > 1]
+        axis.plot(history.iteration, history.psnr, color=colour, linewidth=0.7, alpha=0.6, label=f"{name}: iterate")
+        axis.plot(averaged.iteration, averaged.psnr_average, "--", color=colour, label=f"{name}: exponential average")
+        axis.plot(averaged.iteration, averaged.psnr_mean, color=colour, linewidth=2.2, label=f"{name}: mean")
+    for (of, scores), marker in zip(means.items(), "os", strict=False):
+        axis.plot(whole * scores.index, scores, f"{marker}:", color=INK, linewidth=1, label=f"k runs: mean of {of}")
+    lowest = min(history.psnr[history.iteration > whole / 5].min() for history in runs.values())
+    axis.set(xlabel="iterations, of all runs together", ylabel="PSNR (dB)", ylim=(lowest, None))
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return figure
+
+
+def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
+    """Draw the map of each spread over that of the error, both in grey levels, and predicted against true error."""
+    names = list(spreads)
+    layout = [[f"{name} {what}" for name in names] + ["diagram"] * 2 for what in ("spread", "error")]
+    size = (2.2 * len(names) + 5, 4.6)
+    figure, axes = plt.subplot_mosaic(layout, figsize=size, layout="constrained")
+    for (name, samples), colour in zip(spreads.items(), (BLUE, ORANGE, INK), strict=False):
+        maps = {"spread": samples.std, "error": samples.mean - truth}
+        for what, values in maps.items():
+            axis = axes[f"{name} {what}"]
+            drawn = axis.imshow(255 * values.square().mean(0).sqrt(), cmap="magma", vmin=0, vmax=30)
+            axis.set(xticks=[], yticks=[])
+        axes[f"{name} spread"].set_title(name, fontsize=10)
+        table = 255 * samples.reliability(truth)
+        axes["diagram"].plot(table.predicted, table.error, "o-", color=colour, markersize=4, label=name)
+    for what in ("spread", "error"):
+        axes[f"{names[0]} {what}"].set_ylabel(what)
+    figure.colorbar(drawn, ax=[axes[f"{names[-1]} {what}"] for what in ("spread", "error")], label="grey levels")
+    top = axes["diagram"].dataLim.max.max() * 1.05
+    axes["diagram"].plot([0, top], [0, top], color=GREY, linewidth=0.8)
+    axes["diagram"].set(xlabel="spread (grey levels)", ylabel="error of the mean (grey levels)")
+    axes["diagram"].set(xlim=(0, top), ylim=(0, top), box_aspect=1)
+    axes["diagram"].spines[["top", "right"]].set_visible(False)
+    axes["diagram"].legend(frameon=False, fontsize=9, loc="lower right")
     return figure

@@ -42,14 +42,17 @@ class Settings:
     rollback_threshold: float = 0.1  # of the first loss
     schedule: str = field(default="constant", metadata={"neutral": "constant"})
     output: str = field(default="perturbed", metadata={"neutral": "perturbed"})  # z, where the last iterate is taken
+    weight_noise: float = field(default=0.0, metadata={"neutral": 0.0})  # σ, added to each weight at each step: SGLD
     # How often the loss is looked at, scores are taken and a place to return to is kept
     report_every: int = 10
 
     def __post_init__(self):
         if self.iterations < 1 or self.report_every < 1:
             raise UserError("iterations and report_every must be at least 1")
-        if self.learning_rate < 0 or self.sigma_p < 0 or not 0 <= self.average_weight < 1:
-            raise UserError("learning_rate and sigma_p must not be negative, and average_weight lies in [0, 1)")
+        if min(self.learning_rate, self.sigma_p, self.weight_noise) < 0 or not 0 <= self.average_weight < 1:
+            raise UserError(
+                "learning_rate, sigma_p and weight_noise must not be negative, and average_weight lies in [0, 1)"
+            )
         if self.perturbation not in ("fixed", "walk"):
             raise UserError(f"perturbation = {self.perturbation!r} is not one of fixed, walk")
         if self.reduction not in ("mean", "sum"):
@@ -98,7 +101,7 @@ class Fit:
     network : f_θ, (1, C_z, H, W) → (1, C, H, W); its weights are changed in place.
     z : (1, C_z, H, W), the fixed input.
     settings : how to fit.
-    seed : names the stream "perturbation".
+    seed : names the streams "perturbation" and "weights noise".
     observer : called with the detached iterate and average, (C, H, W), at every report; the dict of scalars it
         returns goes to the history. It is the only place where the ground truth may stand, and nothing here reads it.
     checkpoint : file to resume from, and to write every `checkpoint_seconds` and when the loop is left early.
@@ -136,6 +139,7 @@ class Fit:
             network.parameters(), settings.learning_rate, (settings.beta_1, settings.beta_2), settings.epsilon
         )
         self.noise = stream(seed, "perturbation", self.device)
+        self.weights_noise = stream(seed, "weights noise", self.device)
         self.iteration, self.rollbacks, self.seconds = 0, 0, 0.0
         self.stopped = ""
         self.rows: list[dict] = []
@@ -210,6 +214,10 @@ class Fit:
         loss = error.mean() if settings.reduction == "mean" else error.sum()
         loss.backward()
         self.optimizer.step()
+        if settings.weight_noise:
+            for weights in self.network.parameters():
+                drawn = torch.randn(weights.shape, generator=self.weights_noise, device=self.device)
+                weights.data.add_(drawn, alpha=settings.weight_noise)
         self.image = x.detach()
         if self.average is None or self.iteration <= settings.average_start:
             self.average = self.image.clone()
@@ -247,7 +255,7 @@ class Fit:
         return Report(self.iteration, self.image[0], self.average[0], row)
 
     def state(self) -> dict:
-        """What decides the rest of the run, but for the count of iterations and the stream of perturbations."""
+        """What decides the rest of the run, but for the count of iterations and the random streams."""
         return {
             "network": copy.deepcopy(self.network.state_dict()),
             "optimizer": copy.deepcopy(self.optimizer.state_dict()),
@@ -283,6 +291,7 @@ class Fit:
             "identity": self.identity,
             "z": self.z,
             "noise": self.noise.get_state(),
+            "weights noise": self.weights_noise.get_state(),
             "counts": [self.iteration, self.rollbacks, self.seconds],
             "rows": self.rows,
         }
@@ -301,6 +310,7 @@ class Fit:
         self.restore(data)
         self.z, self.rows = data["z"], data["rows"]
         self.noise.set_state(data["noise"].cpu())
+        self.weights_noise.set_state(data["weights noise"].cpu())
         self.iteration, self.rollbacks, self.seconds = data["counts"]
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from dip_repro import baselines, corruptions, images, metrics, spectra, stopping
+from dip_repro import averaging, baselines, corruptions, images, metrics, spectra, stopping
 from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
@@ -35,6 +35,7 @@ class Problem:
     measures: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
     signals: dict[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
     baselines: dict[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
+    samples: averaging.Samples | None = None  # of the iterates, where their mean and spread are asked for
 
     def observer(self, device: torch.device) -> Observer:
         """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
@@ -47,7 +48,12 @@ class Problem:
             scores = {
                 f"{n}{of}": f(x) for of, x in {"": image, "_average": average}.items() for n, f in watched.items()
             }
-            return scores | {n: signal(image, average) for n, signal in self.signals.items()}
+            scores |= {n: signal(image, average) for n, signal in self.signals.items()}
+            if self.samples:
+                self.samples.see(image)
+                scores |= {"psnr_mean": self.score(self.samples.mean, self.truth)}
+                scores |= self.samples.calibration(self.truth)
+            return scores
 
         return observe
 
@@ -76,6 +82,16 @@ class Denoising:
             noisy = corruptions.gaussian_noise(truth, self.sigma_8bit, noise_seed, self.stored)
         simple = {name: partial(f, noisy, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
         return Problem(truth, noisy, noisy, Identity(), baselines=simple)
+
+
+@dataclass(frozen=True)
+class Sampled(Denoising):
+    """The same; the iterates reported after the first `burn_in` are samples, and their mean and spread are scored."""
+
+    burn_in: int = 0
+
+    def problem(self, seed: int) -> Problem:
+        return replace(super().problem(seed), samples=averaging.Samples(self.burn_in))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""The study of averaging: runs to average, plain and with noise in the weights (SGLD), and what their claims measure.
+
+The noise of SGLD was chosen on `chelsea`, which is not reported on, by the PSNR of the mean of the iterates.
+
+Budget: `quick`, 5 + 4 runs of 500 iterations and 6 of 2000, 10 minutes of one core; `laptop`, 5 + 10 of 600 at
+128 × 128, 25 minutes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from torch import Tensor
+
+from dip_repro import images, records
+from dip_repro.averaging import of_runs
+from dip_repro.fitting import Settings
+from dip_repro.networks import NetworkConfig
+from dip_repro.runs import RESULTS, Experiment, Run
+from dip_repro.tasks import Sampled
+
+WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # to choose from
+WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # chosen
+
+
+def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0, times: int = 1) -> Run:
+    """Return a run, or one of so many `times` the iterations; all of an image see the same noisy picture.
+
+    Iterates are averaged and sampled from half the iterations of a run of the usual length on.
+    """
+    side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
+    settings = Settings(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
+    task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
+    network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
+    return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
+
+
+def averaged(profile: str, pictures: tuple[str, ...], count: int) -> tuple[Run, ...]:
+    """Return, for each image, `count` runs from other weights and another z, and one of SGLD."""
+    return tuple(
+        sampled("averaging", profile, image, noise, seed)
+        for image in pictures
+        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE[profile], 0))
+    )
+
+
+AVERAGING_TUNING = Experiment(
+    "averaging-tuning",
+    "SGLD: how much noise in the weights",
+    "Averaging (not in the paper); notebook 14",
+    {
+        profile: tuple(sampled("averaging-tuning", profile, "chelsea", noise) for noise in WEIGHT_NOISES)
+        for profile in ("quick", "laptop")
+    },
+)
+
+AVERAGING = Experiment(
+    "averaging",
+    "Averages of iterates and of runs, SGLD: quality, compute, calibration",
+    "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook 14",
+    {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
+)
+
+AVERAGING_LONG = Experiment(
+    "averaging-long",
+    "As many iterations in one run as in four: plain, and SGLD",
+    "Averaging (not in the paper); notebook 14",
+    {
+        "quick": tuple(
+            sampled("averaging-long", "quick", image, noise, times=4)
+            for image in ("astronaut", "coffee")
+            for noise in (0.0, WEIGHT_NOISE["quick"], 0.01)
+        )
+    },
+)
+
+
+def recorded(runs: tuple[Run, ...], folder: Path = RESULTS) -> list[pd.DataFrame]:
+    """Return the histories of the records of `runs`."""
+    return [records.history(records.load(folder / f"{run.name}.json")) for run in runs]
+
+
+def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return a row a run: PSNR in dB, at the end and of the best iterate; what `Samples.calibration` says."""
+    rows = [
+        {
+            "image": run.task.image,
+            "weight noise": run.settings.weight_noise,
+            "seed": run.seed,
+            "best iterate": history.psnr.max(),
+            "last iterate": history.psnr.iloc[-1],
+            "average": history.psnr_average.iloc[-1],
+            "mean": history.psnr_mean.iloc[-1],
+            **history[["coverage", "explained", "rank"]].iloc[-1],
+        }
+        for run, history in zip(runs, histories, strict=True)
+    ]
+    return pd.DataFrame(rows).set_index(["image", "weight noise", "seed"])
+
+
+def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
+    """Return the PSNR in dB of the mean of k plain runs' images: a row for each k, a column for each image."""
+    plain: dict[str, list[Tensor]] = {}
+    for run, x in zip(runs, restored, strict=True):
+        if not run.settings.weight_noise:
+            plain.setdefault(run.task.image, []).append(x)
+    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs}
+    table = {image: of_runs(plain[image], truths[image]) for image in plain}
+    return pd.DataFrame(table, index=pd.RangeIndex(1, len(next(iter(table.values()))) + 1, name="runs"))
+
+
+def stored(runs: tuple[Run, ...], folder: Path = RESULTS) -> list[Tensor]:
+    """Return the averages beside the records of `runs`."""
+    return [images.open_image(folder / f"{run.name}.png") for run in runs]
+
+
+def measured(runs: tuple[Run, ...], histories: list[pd.DataFrame], of_averages: pd.DataFrame) -> dict[str, float]:
+    """Return the quantities of the claims, means over the images; `of_averages` is what `means` says of the averages.
+
+    There are none where a run fitted nothing: its loss has not fallen to half.
+    """
+    if any(history.loss.iloc[-1] > history.loss.iloc[0] / 2 for history in histories):
+        return {}
+    found = summary(runs, histories)
+    noisy = found.index.get_level_values("weight noise") > 0
+    plain, sgld = found[~noisy].mean(), found[noisy].mean()
+    all_runs = of_averages.iloc[-1].mean()
+    return {
+        "runs_over_one_db": all_runs - plain["average"],
+        "sgld_over_average_db": sgld["mean"] - plain["average"],
+        "sgld_fall_db": sgld["best iterate"] - sgld["last iterate"],
+        "runs_over_sgld_db": all_runs - sgld["mean"],
+        "sgld_coverage": sgld["coverage"],
+        "explained_over_plain": sgld["explained"] - plain["explained"],
+        "sgld_rank_correlation": sgld["rank"],
+    }
+
+
+def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RESULTS) -> dict[str, float]:
+    """Return the quantities of the claims on long runs, from records; the runs averaged had so many iterations each."""
+    runs = AVERAGING_LONG.runs("quick")
+    histories = recorded(runs, folder)
+    found = summary(runs, histories)
+    fall = (found["best iterate"] - found["last iterate"]).groupby("weight noise").mean()
+    plain = {run.task.image: h for run, h in zip(runs, histories, strict=True) if not run.settings.weight_noise}
+    over = [
+        of_k.iloc[-1] - plain[image].set_index("iteration").psnr_average[len(of_k) * iterations]
+        for image, of_k in of_averages.items()
+    ]
+    return {"long_fall_ratio": fall[WEIGHT_NOISE["quick"]] / fall[0.0], "runs_over_long_db": sum(over) / len(over)}
