@@ -45,6 +45,22 @@ def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None,
     return figure
 
 
+def grid(rows: dict[str, dict[str, Tensor]], height: float = 2.2) -> Figure:
+    """Draw images (C, H, W) in rows of as many, each under its title; the row's name stands at its left."""
+    columns = max(map(len, rows.values()))
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(height * columns, (height + 0.25) * len(rows)), squeeze=False, layout="constrained"
+    )
+    for line, (name, shown) in zip(axes, rows.items(), strict=True):
+        for axis, (title, image) in zip(line, shown.items(), strict=True):
+            axis.imshow(to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(title, fontsize=10, color=INK)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color(GREY)
+        line[0].set_ylabel(name, fontsize=11, color=INK)
+    return figure
+
+
 def curves(
     histories: dict[str, pd.DataFrame],
     levels: dict[str, float] | None = None,
@@ -69,21 +85,22 @@ def curves(
 
 def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
     """Pass `reports` on, and under the notebook's cell show where the fit is, drawn again every `every` seconds."""
-    from IPython.display import DisplayHandle
+    from IPython.display import HTML, DisplayHandle
 
     def drawn() -> Figure:
         shown = {f"iteration {report.iteration}": report.image, "average": report.average}
         return with_curve(shown, pd.DataFrame(rows))
 
     handle, rows, due = DisplayHandle(), [], 0.0
-    show = handle.display
+    handle.display(HTML("…"))
     for report in reports:
         rows.append(report.row)
         if time.monotonic() > due:
-            show(drawn())
-            show, due = handle.update, time.monotonic() + every
+            handle.update(drawn())
+            due = time.monotonic() + every
         yield report
-    handle.update(drawn())
+    if rows:
+        handle.update(drawn())
 
 
 def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
