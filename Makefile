@@ -1,4 +1,5 @@
-# `make figures`: the environment, then every notebook executed and figures/ written. `make test`: it, then every test.
+# `make figures`: the environment, then every notebook executed, figures/ and the pages made of them written.
+# `make test`: the environment, then every test.
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
 TORCH_INDEX ?=
@@ -20,6 +21,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 figures: $(VENV)/installed
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	$(BIN)/dip-repro report
 
 test: $(VENV)/installed lint
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
