@@ -1,4 +1,5 @@
-# `make figures`: the environment, then every notebook executed and figures/ written. `make test`: it, then every test.
+# `make figures`: the environment, then every notebook executed, figures/ and the pages made of them written.
+# `make test`: the environment, then every test.
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
 TORCH_INDEX ?=
@@ -8,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
-.PHONY: figures test bench robustness lint lock clean
+.PHONY: figures test site check-site bench robustness lint lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -20,9 +21,18 @@ $(VENV)/installed: requirements.lock pyproject.toml
 figures: $(VENV)/installed
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	$(BIN)/dip-repro report
 
 test: $(VENV)/installed lint
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+
+# The study as a website, build/site/index.html, from what is stored: nothing is run.
+site: $(VENV)/installed
+	$(BIN)/dip-repro site
+
+# It in a headless Chromium or Chrome, where there is one: every page, every picture, no error, nothing from elsewhere.
+check-site: $(VENV)/installed
+	$(BIN)/python -m pytest -rs tests/test_site.py
 
 # Wants a quiet machine: some minutes.
 bench: $(VENV)/installed

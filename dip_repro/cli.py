@@ -16,7 +16,7 @@ import typer
 from torch import nn
 
 from dip_repro import campaign, experiments, images, photos, pictures, records, report, runs
-from dip_repro.runtime import UserError
+from dip_repro.runtime import ROOT, UserError
 
 app = typer.Typer(
     help="Deep Image Prior, reproduced: run the paper's experiments, or restore a picture of your own.",
@@ -149,9 +149,19 @@ def table(
 
 @app.command("report")
 def write_report() -> None:
-    """Write README's results and data/INDEX.md again, from the committed records."""
+    """Write README's results, data/INDEX.md and the notebooks' contents again, from what is committed."""
     for path in report.write():
         typer.echo(path)
+
+
+@app.command("site")
+def write_site(
+    out: Annotated[Path, typer.Option(help="folder, emptied first")] = ROOT / "build" / "site",
+) -> None:
+    """Write the website of the study: every notebook as it is stored, and their contents."""
+    from dip_repro import site
+
+    typer.echo(f"{len(site.build(out))} pages; start with {out / 'index.html'}")
 
 
 @app.command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from dip_repro import images, records
 from dip_repro.averaging import Samples
+from dip_repro.fitting import Report
 from dip_repro.pictures import to_8bit
 from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT, written_whole
@@ -43,6 +46,22 @@ def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None,
     return figure
 
 
+def grid(rows: dict[str, dict[str, Tensor]], height: float = 2.2) -> Figure:
+    """Draw images (C, H, W) in rows of as many, each under its title; the row's name stands at its left."""
+    columns = max(map(len, rows.values()))
+    figure, axes = plt.subplots(
+        len(rows), columns, figsize=(height * columns, (height + 0.25) * len(rows)), squeeze=False, layout="constrained"
+    )
+    for line, (name, shown) in zip(axes, rows.items(), strict=True):
+        for axis, (title, image) in zip(line, shown.items(), strict=True):
+            axis.imshow(to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(title, fontsize=10, color=INK)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color(GREY)
+        line[0].set_ylabel(name, fontsize=11, color=INK)
+    return figure
+
+
 def curves(
     histories: dict[str, pd.DataFrame],
     levels: dict[str, float] | None = None,
@@ -63,6 +82,26 @@ def curves(
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=9)
     return figure
+
+
+def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
+    """Pass `reports` on, and under the notebook's cell show where the fit is, drawn again every `every` seconds."""
+    from IPython.display import HTML, DisplayHandle
+
+    def drawn() -> Figure:
+        shown = {f"iteration {report.iteration}": report.image, "average": report.average}
+        return with_curve(shown, pd.DataFrame(rows))
+
+    handle, rows, due = DisplayHandle(), [], 0.0
+    handle.display(HTML("…"))
+    for report in reports:
+        rows.append(report.row)
+        if time.monotonic() > due:
+            handle.update(drawn())
+            due = time.monotonic() + every
+        yield report
+    if rows:
+        handle.update(drawn())
 
 
 def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
@@ -162,7 +201,15 @@ def of_run(run: Run, record: dict, folder: Path) -> Path:
     score = f", {record['scores'][run.scored]:.2f} dB" if record["scores"] else ""
     shown = {"given": problem.corrupted, f"{what}{score}": restored}
     shown |= {"truth": problem.truth} if problem.truth is not None else {}
-    history = records.history(record)
+    figure = with_curve(shown, records.history(record))
+    path = folder / f"{run.name}.figure.png"
+    with written_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=110, facecolor="white", metadata={"Software": None})
+    return path
+
+
+def with_curve(shown: dict[str, Tensor], history: pd.DataFrame) -> Figure:
+    """Draw images (C, H, W) and, beside them, the curves of their fit: PSNR where the truth is known, else the loss."""
     figure, axes = plt.subplots(1, len(shown) + 1, figsize=(3.2 * (len(shown) + 1), 3.2), layout="constrained")
     for axis, (title, image) in zip(axes, shown.items(), strict=False):
         axis.imshow(to_8bit(image), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -174,11 +221,8 @@ def of_run(run: Run, record: dict, folder: Path) -> Path:
     axes[-1].set(xlabel="iteration", ylabel="PSNR (dB)" if "psnr" in scored else "loss")
     axes[-1].spines[["top", "right"]].set_visible(False)
     axes[-1].legend(frameon=False, fontsize=9)
-    path = folder / f"{run.name}.figure.png"
-    with written_whole(path) as partial:
-        figure.savefig(partial, format="png", dpi=110, facecolor="white", metadata={"Software": None})
-    plt.close(figure)
-    return path
+    plt.close(figure)  # it is saved, or shown, by whom it is given to
+    return figure
 
 
 def forest(table: pd.DataFrame) -> Figure:

@@ -239,7 +239,7 @@ class Fit:
         self.seconds += time.perf_counter() - start
         first, previous = (self.rows[0]["loss"], self.rows[-1]["loss"]) if self.rows else (0.0, math.inf)
         jumped = not row["loss"] <= previous + self.settings.rollback_threshold * first  # NaN included
-        collapsed = self.image.std() < 0.01 * self.measurement.std()  # one flat colour, saturated or not
+        collapsed = self.image.std((-2, -1)).max() < 0.01 * self.measurement.std()  # one flat colour, whichever
         if jumped or collapsed:
             self.roll_back()
             row["loss"] = previous

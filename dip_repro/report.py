@@ -7,11 +7,13 @@ import difflib
 import json
 import re
 import tomllib
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from dip_repro import study, tables
+from dip_repro import claims, study, tables
 from dip_repro.runs import RESULTS
 from dip_repro.runtime import ROOT, UserError, written_whole
 
@@ -23,6 +25,7 @@ FORMATS = {
 README, INDEX, ENTRIES = ROOT / "README.md", ROOT / "data" / "INDEX.md", ROOT / "data" / "index.toml"
 NOTEBOOKS = ROOT / "notebooks"
 GUIDE, LAPTOP = ROOT / "data" / "GUIDE.md", ROOT / "data" / "LAPTOP.md"
+CONTENTS = NOTEBOOKS / "README.md"
 
 
 def formatted(frame: pd.DataFrame, format: str) -> str:
@@ -162,16 +165,85 @@ def of_table(found: pd.Series) -> tuple[str, str]:
     return f"{found.verdict}, {found.cells} of {found.cells + found.missing} cells", "paper"
 
 
+@dataclass(frozen=True)
+class Chapter:
+    """What a notebook, as it is stored, says of itself.
+
+    `place` is where the paper speaks of it, and `claim` what it says there; `figure` is the first that the notebook
+    saves; `holds` is its closing table, judged in `profile`.
+    """
+
+    path: Path
+    title: str
+    place: str
+    claim: str
+    figure: Path
+    profile: str
+    holds: dict[str, str]
+
+    @property
+    def verdict(self) -> str:
+        counts = Counter(self.holds.values())
+        said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("yes", "no", "undecided") if counts[outcome])
+        return f"{said} (profile {self.profile})"
+
+
+def chapter(path: Path) -> Chapter:
+    """Read a notebook's title, the paper's claim, its first figure and its closing table."""
+    cells = json.loads(path.read_bytes())["cells"]
+    title, about = "".join(cells[0]["source"]).split("\n\n")[:2]
+    place, claim = re.fullmatch(r"(?:\*\*The paper's claim\*\*(?: \((.*?)\))?: )?(.*)", about, re.DOTALL).groups()
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    source = "\n".join("".join(cell["source"]) for cell in code)
+    return Chapter(
+        path,
+        f"{path.stem[:2]} {re.sub(r'^#[ 0-9.·]*', '', title)}",
+        place or "not in the paper",
+        claim[0].upper() + " ".join(claim.split())[1:],
+        ROOT / "figures" / (re.search(f'"({path.stem[:2]}-[\\w-]+)"', source)[1] + ".png"),
+        re.search(r'^profile = "(\w+)"', source, re.MULTILINE)[1],
+        ast.literal_eval("".join(code[-1]["outputs"][-1]["data"]["text/plain"])),
+    )
+
+
+def notebooks() -> list[Path]:
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def contents() -> str:
+    """Return the notebooks' contents: of each a picture, and the paper's place and claim; then what did not hold."""
+    parts = [
+        "# The notebooks",
+        "Written by `dip-repro report` from the notebooks as they are stored: where the paper speaks of each, what it "
+        "claims there, and how many of this study's claims on it hold. Last, every claim that did not.",
+    ]
+    chapters = [chapter(path) for path in notebooks()]
+    for one in chapters:
+        picture = f'<img src="../figures/{one.figure.name}" alt="{one.title}" width="480">'
+        parts += [
+            f"## [{one.title}]({one.path.name})",
+            f"[{picture}]({one.path.name})",
+            f"*In the paper*: {one.place}. *Claims*: {one.verdict}.",
+            one.claim,
+        ]
+    failed = [
+        {"claim": claim.statement, "the paper": claim.paper, "notebook": f"[{one.title}]({one.path.name})"}
+        for one in chapters
+        for claim in claims.of(one.path.stem[:2])
+        if one.holds.get(claim.id) == "no"
+    ]
+    parts += ["## What did not hold", tables.markdown(pd.DataFrame(failed).set_index("claim")) + "\n"]
+    return "\n\n".join(parts)
+
+
 def of_claims(entry: dict) -> tuple[str, str]:
     """Return the verdict on an entry, and its profile, by its claims in the stored closing table of its notebook."""
-    for path in notebook(entry):
-        code = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
-        profile = re.search(r'^profile = "(\w+)"', "\n".join("".join(cell["source"]) for cell in code), re.MULTILINE)
-        holds = ast.literal_eval("".join(code[-1]["outputs"][-1]["data"]["text/plain"]))
-        outcomes, small = {holds[claim] for claim in entry["claims"]}, "" if profile[1] == "paper" else " in small"
+    for found in map(chapter, notebook(entry)):
+        outcomes = {found.holds[name] for name in entry["claims"]}
+        small = "" if found.profile == "paper" else " in small"
         if outcomes == {"yes"}:
-            return f"reproduced{small}", profile[1]
-        return f"not reproduced{small}" if "no" in outcomes else "undecided", profile[1]
+            return f"reproduced{small}", found.profile
+        return f"not reproduced{small}" if "no" in outcomes else "undecided", found.profile
     return "not attempted", "–"
 
 
@@ -282,7 +354,7 @@ def write() -> tuple[Path, ...]:
     for (begin, end), section in SECTIONS.items():
         before, _, rest = readme.partition(begin)
         readme = f"{before}{begin}\n{section()}\n{end}{rest.partition(end)[2]}"
-    pages = {README: readme, INDEX: index(), GUIDE: guide(), LAPTOP: laptop()}
+    pages = {README: readme, INDEX: index(), GUIDE: guide(), LAPTOP: laptop(), CONTENTS: contents()}
     for path, text in pages.items():
         with written_whole(path) as partial:
             partial.write_text(text)

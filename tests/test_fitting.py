@@ -164,13 +164,14 @@ def test_a_run_that_would_not_fit_says_what_would(monkeypatch):
         start()
 
 
-def test_a_collapsed_output_is_rolled_back():
+@pytest.mark.parametrize("colour", [(50.0, 50.0, 50.0), (50.0, -50.0, -50.0)], ids=["white", "red"])
+def test_a_collapsed_output_is_rolled_back(colour):
     run = start(Settings(iterations=20, report_every=1))
     for report in run:
         if report.iteration == 10:
             with torch.no_grad():
                 run.network.head.weight.zero_()
-                run.network.head.bias.fill_(50)
+                run.network.head.bias.copy_(torch.tensor(colour))
     assert run.rollbacks == 1 and run.result.image.std() > 0.01
 
 

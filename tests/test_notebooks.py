@@ -1,11 +1,14 @@
 """What nbval does not see: how notebooks are stored, and that their claims can fail."""
 
+import IPython.display
+import matplotlib.pyplot as plt
 import nbformat
+import papermill
 import pytest
 import torch
 
 from dip_repro import figures, records
-from dip_repro.fitting import Fit
+from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, ResNet
 from dip_repro.runtime import ROOT
 
@@ -23,6 +26,22 @@ def test_stored_as_run_once_in_order_with_parameters(path):
     assert not [output for cell in cells for output in cell.outputs if output.output_type == "error"]
     assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
     assert max(len(cell.source.splitlines()) for cell in cells) <= 20
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_papermill_finds_the_profile(path):
+    profile = papermill.inspect_notebook(path)["profile"]["default"]
+    assert profile.strip("\"'") in ("quick", "laptop", "paper")
+
+
+def test_a_fit_is_drawn_while_it_runs(monkeypatch):
+    shown = []
+    monkeypatch.setattr(IPython.display.DisplayHandle, "display", lambda self, shown_first: None)
+    monkeypatch.setattr(IPython.display.DisplayHandle, "update", lambda self, figure: shown.append(figure))
+    reports = [Report(i, torch.rand(3, 8, 8), torch.rand(3, 8, 8), {"iteration": i, "loss": 1 / i}) for i in (10, 20)]
+    assert list(figures.live(iter(reports), every=0)) == reports
+    assert [figure.axes[0].get_title() for figure in shown] == ["iteration 10", "iteration 20", "iteration 20"]
+    assert not plt.get_fignums() and not list(figures.live([]))
 
 
 def drawn_at_random(network, z):

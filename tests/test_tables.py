@@ -215,6 +215,7 @@ def test_readme_and_index_are_what_the_records_say():
     assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro report"
     assert report.INDEX.read_text() == report.index(), "stale: dip-repro report"
     assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro report"
+    assert report.CONTENTS.read_text() == report.contents(), "stale: dip-repro report"
 
 
 def test_readme_and_index_change_with_the_records(tmp_path):
