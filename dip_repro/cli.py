@@ -187,12 +187,13 @@ def dejpeg(
     out: Output = None,
     iterations: Iterations = 2400,
     max_size: MaxSize = None,
+    width: Width = 128,
     tile: Tile = photos.TILE,
     device: Device = "auto",
 ) -> None:
     """Take JPEG's blocks off a photo."""
     picture = opened(photo, max_size)
-    restoration = photos.dejpeg(picture.pixels, iterations, tile, device)
+    restoration = photos.dejpeg(picture.pixels, iterations, width, tile, device)
     simpler = "total variation (scikit-image's denoise_tv_chambolle) takes seconds, and smooths blocks too"
     restore("take JPEG's blocks off", restoration, picture, named(photo, out, picture), simpler)
 
