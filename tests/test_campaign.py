@@ -81,7 +81,7 @@ def test_what_a_run_complains_of_stops_no_other(tmp_path):
 
 
 def test_a_killed_worker_loses_nothing(tmp_path):
-    longer = [replace(run, settings=Settings(600)) for run in RUNS]
+    longer = [replace(run, settings=Settings(300)) for run in RUNS]
     killed = []
 
     def kill_one():
