@@ -30,6 +30,7 @@ Precision = Annotated[str, typer.Option(help="float32, or bfloat16: faster where
 Photo = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or TIFF; grey or colour")]
 Output = Annotated[Path | None, typer.Option("--out", help="to write [default: PHOTO-restored.png; 16 bits: .tif]")]
 Iterations = Annotated[int, typer.Option(help="at the most: the fit is stopped where its iterates change least")]
+Count = Annotated[int, typer.Option(help="all are done; Ctrl-C leaves the best so far")]
 MaxSize = Annotated[int | None, typer.Option(help="scale the photo down to this many pixels a side first")]
 Width = Annotated[int, typer.Option(help="filters of the network a level; 128 are the paper's, 32 are faster")]
 Tile = Annotated[int, typer.Option(help="a larger result is done in overlapping tiles of this many pixels a side")]
@@ -185,15 +186,14 @@ def denoise(
 def dejpeg(
     photo: Photo,
     out: Output = None,
-    iterations: Iterations = 2400,
+    iterations: Count = 2400,
     max_size: MaxSize = None,
-    width: Width = 128,
     tile: Tile = photos.TILE,
     device: Device = "auto",
 ) -> None:
     """Take JPEG's blocks off a photo."""
     picture = opened(photo, max_size)
-    restoration = photos.dejpeg(picture.pixels, iterations, width, tile, device)
+    restoration = photos.dejpeg(picture.pixels, iterations, tile, device)
     simpler = "total variation (scikit-image's denoise_tv_chambolle) takes seconds, and smooths blocks too"
     restore("take JPEG's blocks off", restoration, picture, named(photo, out, picture), simpler)
 
@@ -203,7 +203,7 @@ def upscale(
     photo: Photo,
     by: Annotated[int, typer.Option(help="times each side")] = 4,
     out: Output = None,
-    iterations: Annotated[int | None, typer.Option(help="at the most [default: 2000, above 4 times 4000]")] = None,
+    iterations: Annotated[int | None, typer.Option(help="all are done [default: 2000, above 4 times 4000]")] = None,
     max_size: MaxSize = None,
     width: Width = 128,
     tile: Tile = photos.TILE,
@@ -222,7 +222,7 @@ def inpaint(
     mask: Annotated[Path, typer.Argument(help="a picture of the same size, or a copy of the photo painted over")],
     missing: Annotated[str, typer.Option(help="the mask's colour for missing: black, white, red, #ff00ff")] = "black",
     out: Output = None,
-    iterations: Iterations = 6000,
+    iterations: Count = 6000,
     max_size: MaxSize = None,
     width: Width = 128,
     tile: Tile = photos.TILE,

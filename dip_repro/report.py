@@ -239,6 +239,8 @@ def contents() -> str:
 def of_claims(entry: dict) -> tuple[str, str]:
     """Return the verdict on an entry, and its profile, by its claims in the stored closing table of its notebook."""
     for found in map(chapter, notebook(entry)):
+        if "claims" not in entry:
+            return "in small, shown and not judged", "laptop"
         outcomes = {found.holds[name] for name in entry["claims"]}
         small = "" if found.profile == "paper" else " in small"
         if outcomes == {"yes"}:

@@ -19,6 +19,13 @@ def test_the_rule_is_the_one_that_won():
     assert candidate.signal == f"variance_{rule.signal.seen.maxlen}"
 
 
+def test_what_has_no_noise_is_fitted_to_the_end():
+    known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
+    restorations = [photos.upscale(PHOTO, 2, 30), photos.inpaint(PHOTO * known, known, 30), photos.dejpeg(PHOTO, 30)]
+    assert [restoration.rule.criterion for restoration in restorations] == [stopping.Count(30)] * 3
+    assert isinstance(photos.denoise(PHOTO).rule.criterion, stopping.Lowest)
+
+
 def test_inpainting_leaves_known_pixels_alone():
     known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
     filled = photos.inpaint(PHOTO * known, known, iterations=4, device="cpu").done(progress=False)
@@ -58,7 +65,8 @@ class Flat(photos.Restoration):
     """A piece whose "fit" is its own mean colour at once, enlarged twice."""
 
     def __init__(self, photo):
-        super().__init__(photo, Identity(), photo.shape[-2:], NetworkConfig.uniform(4, 2), Settings(2), device="cpu")
+        network, rule = NetworkConfig.uniform(4, 2), stopping.counted(2)
+        super().__init__(photo, Identity(), photo.shape[-2:], network, Settings(2), rule, device="cpu")
         self.flat = photo.mean((1, 2), keepdim=True).expand(-1, *(2 * side for side in photo.shape[-2:]))
 
     image = property(lambda self: self.flat)
