@@ -87,6 +87,24 @@ def refused(folder: Path = RESULTS) -> list[str]:
     return [why for name in tables.TABLES for why in tables.counted(folder / name)[1]]
 
 
+def answer(folder: Path = RESULTS) -> str:
+    """Return the study's answer so far, in a sentence for each table begun."""
+    found = tables.overview(folder)
+    count = {name: found.loc[(name, "the paper's settings")] for name in tables.TABLES}
+    every = {name: row.cells + row.missing for name, row in count.items()}
+    begun = [
+        f"- {tables.TABLES[name].title}: {difference(row)} dB over {row.cells} of {every[name]}, {row.verdict}"
+        for name, row in count.items()
+        if row.cells
+    ]
+    done = sum(row.cells for row in count.values())
+    return (
+        f"**Does it reproduce?** {done} of the {sum(every.values())} cells of the paper's seven tables are done with "
+        "the paper's settings ([more](#results)). The mean difference from the authors' published outputs:\n"
+        + "\n".join(begun)
+    )
+
+
 def results(folder: Path = RESULTS) -> str:
     """Return README's section of results."""
     found = tables.overview(folder)
@@ -364,6 +382,7 @@ def write() -> tuple[Path, ...]:
 
 
 SECTIONS = {
+    ("<!-- answer: written by dip-repro report -->", "<!-- end of answer -->"): answer,
     ("<!-- results: written by dip-repro report -->", "<!-- end of results -->"): results,
     ("<!-- ambiguities: written by dip-repro report -->", "<!-- end of ambiguities -->"): ambiguities,
 }
