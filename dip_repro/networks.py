@@ -201,7 +201,7 @@ def memory_needed(network: nn.Module, z: Tensor) -> int:
     """Return about how many bytes a step takes: weights, Adam's state, and what is kept for the gradient.
 
     Counted on a copy without data, so nothing is computed. The factor for work space and the constant were measured
-    on the CPU, from 128² to 512².
+    on the CPU in float32, from 64² to 1024² (benchmarks/NOTES.md), so as not to be too low.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def memory_needed(network: nn.Module, z: Tensor) -> int:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
         ghost(z.to("meta"))
     activations = sum(x.untyped_storage().nbytes() for x in kept.values())
-    return int(1.7 * activations) + 5 * 4 * count_parameters(network) + 150_000_000
+    return int(1.95 * activations) + 5 * 4 * count_parameters(network) + 150_000_000
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -24,7 +24,7 @@ from dip_repro.networks import NetworkConfig, memory_needed, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.runtime import UserError
 
-TILE, OVERLAP = 512, 64  # pixels; 512² takes 2.7 GB
+TILE, OVERLAP = 512, 64  # pixels; 512² takes about 3 GB
 
 
 class Restoration:
