@@ -360,7 +360,8 @@ def laptop(folder: Path = RESULTS) -> str:
             "networks, minutes to an hour each on one core. PSNR in dB; *ours* is the image that the run is scored by, "
             f"*baseline* the best of those that need no network; level: within {tables.MARGINAL} dB. Flash is beside a "
             "guided filter of middling strength; set by the truth, that filter does as well as ours in small (notebook "
-            "06). The enhancement has no truth to be scored by.",
+            "06). The enhancement has no truth to be scored by; notebook 07 has it "
+            "beside its baselines.",
             tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run")) + "\n",
         ]
     )
