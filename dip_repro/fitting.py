@@ -330,28 +330,18 @@ def fit(*arguments, progress: bool = True, **named) -> FitResult:
     return finish(Fit(*arguments, **named), progress)
 
 
-def finish(run: Fit, progress: bool = True, until: float = math.inf) -> FitResult:
-    """Run `run` to its end and return its result; its checkpoint is then removed.
+def finish(run: Fit, progress: bool = True, until: float = math.inf, rule: stopping.Rule | None = None) -> FitResult:
+    """Run `run` to its end, or until `rule` says stop, and return its result; its checkpoint is then removed.
 
-    It is left at the first report after the time `until` (of `time.time()`), its checkpoint written.
+    It is left at the first report after the time `until` (of `time.time()`), its checkpoint written. A rule sees
+    iterates and averages alone; the image to keep is `rule.image`, and `rule.why` says why. Its memory is not in a
+    checkpoint: a fit that is resumed is watched anew.
     """
-    with contextlib.closing(watched(run, progress)) as reports:
+    with contextlib.closing(stopped_by(run, rule, progress) if rule else watched(run, progress)) as reports:
         for _ in reports:
             if time.time() > until:
                 break
     if run.checkpoint and run.stopped:
-        run.checkpoint.unlink(missing_ok=True)
-    return run.result
-
-
-def until(run: Fit, rule: stopping.Rule, progress: bool = True) -> FitResult:
-    """Run `run` until `rule` says stop, or to its end; the image to keep is `rule.image`, and `rule.why` says why.
-
-    The rule sees iterates and averages alone. Its memory is not in a checkpoint: a fit that is resumed is watched anew.
-    """
-    for _ in stopped_by(run, rule, progress):
-        pass
-    if run.checkpoint:
         run.checkpoint.unlink(missing_ok=True)
     return run.result
 

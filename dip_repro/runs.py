@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import torch
 
-from dip_repro import metrics, records, runtime
+from dip_repro import metrics, records, runtime, stopping
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import ROOT, UserError
@@ -30,7 +30,10 @@ RESULTS = ROOT / "data" / "results"
 
 @dataclass(frozen=True)
 class Run:
-    """One fit. `scored` names the image that counts: "image", the last iterate, or "average"."""
+    """One fit. `scored` names the image that counts: "image", the last iterate, or "average".
+
+    early : whether `stopping.recommended` ends it, whose average is then the run's; else the count of iterations does.
+    """
 
     name: str
     task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement | Target
@@ -38,6 +41,7 @@ class Run:
     settings: Settings
     seed: int = 0
     scored: str = "image"
+    early: bool = False
 
     @property
     def configuration(self) -> dict:
@@ -45,7 +49,8 @@ class Run:
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
         configuration = {name: plain(part) for name, part in parts.items()}
         configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
-        return configuration | {"seed": self.seed, "scored": self.scored}
+        configuration |= {"seed": self.seed, "scored": self.scored}
+        return configuration | {"early": True} if self.early else configuration
 
 
 def plain(part) -> dict:
@@ -108,7 +113,7 @@ def perform(
     """Run it, unless its record is there already, and return the record, saved below `folder`.
 
     An interrupted run goes on from its checkpoint; one that the time `until` (of `time.time()`) interrupts leaves
-    that alone, and None is returned.
+    that alone, and None is returned. One that is stopped early starts anew: its rule must have seen all.
     """
     path = folder / f"{run.name}.json"
     if path.exists():
@@ -120,10 +125,13 @@ def perform(
     where = runtime.pick_device(device)
     provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
-    problem, fitting = prepare(run, device, checkpoint=checkpoint, precision=precision)
-    result = finish(fitting, progress, until)
+    rule = stopping.recommended() if run.early else None
+    problem, fitting = prepare(run, device, checkpoint=None if rule else checkpoint, precision=precision)
+    result = finish(fitting, progress, until, rule)
     if not fitting.stopped:
         return None
+    if rule:
+        result = replace(result, average=rule.image.cpu())
     record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)
     return record

@@ -31,22 +31,18 @@ MARGINAL = 0.1  # dB: less is level
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts in the column "ours": the score `scored` of the table's own run ("image" or "average").
+    """What counts in the column "ours": the exponential average of the table's own run.
 
-    Where `second` names the folder of second runs, it is the pixelwise mean of the two runs' stored images.
+    Where `of` names two folders of runs, it is the pixelwise mean of the two runs' stored images.
     """
 
-    scored: str
+    what: str
+    compute: str
     why: str
-    second: str | None = None
+    of: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        one = {"image": "the last iterate", "average": "the exponential average"}[self.scored]
-        return f"the mean of two runs' images, {one} each" if self.second else f"{one} of the same run"
-
-    @property
-    def compute(self) -> str:
-        return "twice the compute of one run" if self.second else "no further compute"
+        return self.what
 
 
 @dataclass(frozen=True)
@@ -68,19 +64,30 @@ class Table:
 # The column "ours" was declared here before any of the tables was run; it is to be checked on bundled images. The
 # column of the paper's settings needs no declaration: its image is the one that the run is scored by, for denoising
 # the exponential average at the stated count, else the last iterate.
-AVERAGE = Rule("average", "The average takes off what each iterate has of noise of its own, and costs no step more.")
-
-
-def two_runs(second: str) -> Rule:
-    why = "Two runs from other weights and another z err apart, so that their mean errs less than either."
-    return Rule("average", why, second)
-
+AVERAGE = Rule(
+    "the exponential average of the same run",
+    "no further compute",
+    "The average takes off what each iterate has of noise of its own, and costs no step more.",
+)
+TWO = Rule(
+    "the mean of two runs' images, the exponential average each",
+    "twice the compute of one run",
+    "Two runs from other weights and another z err apart, so that their mean errs less than either.",
+    ("denoising-25", "denoising-second-25"),
+)
+# Declared after the paper's settings had been seen on one cell, hill; the rule was chosen before, on bundled images.
+STOPPED = Rule(
+    "the mean of two runs' images, the exponential average each, both stopped by the moving variance (notebook 13)",
+    "less than twice the compute of one run",
+    "Where the text gives no count for this noise, a rule that sees no truth does; and two runs err apart.",
+    ("denoising-50-stopped", "denoising-second-50-stopped"),
+)
 
 TABLES = {
     table.name: table
     for table in (
-        Table("denoising-25", "Denoising, σ = 25", two_runs("denoising-second-25")),
-        Table("denoising-50", "Denoising, σ = 50", two_runs("denoising-second-50")),
+        Table("denoising-25", "Denoising, σ = 25", TWO),
+        Table("denoising-50", "Denoising, σ = 50", STOPPED),
         Table("restoration-50", "Restoration, 50 % missing", AVERAGE),
         Table("sr4-set5", "Super-resolution ×4, Set5", AVERAGE),
         Table("sr4-set14", "Super-resolution ×4, Set14", AVERAGE),
@@ -132,7 +139,7 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     found = {image: row(record) for image, record in counted(folder / name)[0].items()}
     run = pd.DataFrame(found.values(), index=list(found), columns=ROW).reindex(methods.index)
     run = run.astype(dict.fromkeys(ROW[:-1], float))
-    ours = pair_scores(table, folder) if table.ours.second else run[LABELS[table.ours.scored]]
+    ours = pair_scores(table, folder) if table.ours.of else run["average"]
     frame = run[["last iterate", "average", "scored"]].assign(authors=authors, difference=run.scored - authors)
     frame["ours"] = ours.reindex(frame.index)
     frame["ours − authors"] = frame.ours - authors
@@ -158,8 +165,8 @@ def pairs(folder: Path = RESULTS) -> dict[tuple[str, str], tuple[Path, Path]]:
     """Return the stored images, 8-bit PNG, of the first and the second run of each cell that has both records."""
     found = {}
     for table in TABLES.values():
-        if table.ours.second:
-            places = [folder / table.name, folder / table.ours.second]
+        if table.ours.of:
+            places = [folder / name for name in table.ours.of]
             first, second = (counted(place)[0] for place in places)
             for image in sorted(first.keys() & second.keys()):
                 found[table.name, image] = tuple(place / f"{image}.png" for place in places)

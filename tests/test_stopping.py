@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dip_repro import corruptions, fitting, images, stopping
+from dip_repro import corruptions, fitting, images, records, stopping
 from dip_repro import stopping_study as study
 from dip_repro.fitting import Fit, Report, Settings
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
-from dip_repro.runs import perform, prepare
+from dip_repro.runs import Run, perform, prepare
 from dip_repro.runtime import UserError
 from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
-from dip_repro.tasks import Damage
+from dip_repro.tasks import Damage, Denoising
 
 NOISE = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 20
 TRUTH = images.resize(images.open_image("coffee"), 16)
@@ -132,7 +132,7 @@ def test_a_rule_never_receives_the_truth(monkeypatch):
     seen = []
     monkeypatch.setattr(fitting, "watched", lambda run, progress: (r for r in run))
     run = start(observer=lambda image, average: {"psnr": torch.tensor(99.0)})
-    fitting.until(run, Rule("spy", lambda *given: seen.append(given) or 0.0, Count(20)))
+    fitting.finish(run, rule=Rule("spy", lambda *given: seen.append(given) or 0.0, Count(20)))
     assert len(seen) == 2 and all(isinstance(x, torch.Tensor) and x.shape == (3, 16, 16) for x in sum(seen, ()))
     assert "psnr" in run.rows[0] and "row" in Report.__dataclass_fields__  # it was there to be taken
 
@@ -144,11 +144,11 @@ def start(**named) -> Fit:
 
 def test_a_fit_is_left_where_the_rule_says(tmp_path):
     rule = Rule("count", stopping.nothing, Count(30))
-    result = fitting.until(start(checkpoint=tmp_path / "fit.checkpoint"), rule, progress=False)
+    result = fitting.finish(start(checkpoint=tmp_path / "fit.checkpoint"), False, rule=rule)
     assert result.stopped == rule.why and result.history.iteration.iloc[-1] == 30
     assert torch.equal(rule.image, result.average) and not list(tmp_path.iterdir())
     late = Rule("count", stopping.nothing, Count(90))
-    assert fitting.until(start(), late, progress=False).stopped == "iterations done" and late.iteration == 60
+    assert fitting.finish(start(), False, rule=late).stopped == "iterations done" and late.iteration == 60
 
 
 def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
@@ -159,7 +159,7 @@ def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
     names = ("variance_5", "variance_0.2", "discrepancy_average", "nothing")
     for name, criterion in zip(names, (Lowest(20), Lowest(20), Below(3.0), Count(50)), strict=True):
         rule = Rule(name, run.task.problem(run.seed).signals[name], criterion)
-        fitting.until(prepare(run, "cpu")[1], rule, progress=False)
+        fitting.finish(prepare(run, "cpu")[1], False, rule=rule)
         assert stopping.replay(list(history[name].items()), criterion) == (rule.iteration, rule.curve[-1][0])
 
 
@@ -204,3 +204,24 @@ def test_wrong_parameters_are_told():
     ):
         with pytest.raises(UserError):
             wrong()
+
+
+def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypatch):
+    rules = []
+
+    def falls_then_rises() -> Rule:
+        values = iter([3, 2, 1, 2, 3, 4, 5, 6, 7, 8])
+        rules.append(Rule("spy", lambda image, average: next(values), Lowest(20), "average"))
+        return rules[-1]
+
+    monkeypatch.setattr(stopping, "recommended", falls_then_rises)
+    network = NetworkConfig.uniform(width=8, depth=2, out_channels=1)
+    task = Denoising("camera", side=16, sigma_8bit=50)
+    run = Run("early/camera", task, network, Settings(100), scored="average", early=True)
+    record = perform(run, tmp_path, "cpu", progress=False)
+    assert rules[0].iteration == 30 and record["run"]["iterations"] == 50 and record["run"]["stopped"] == rules[0].why
+    history = records.history(record).set_index("iteration")
+    assert record["scores"]["average"] == pytest.approx(history.psnr_average[30], abs=1e-3)
+    assert record["configuration"]["early"] and "early" not in replace(run, early=False).configuration
+    assert perform(replace(run, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
+    assert not list(tmp_path.rglob("*.checkpoint"))
