@@ -45,6 +45,7 @@ robustness: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The lock from what pyproject.toml allows, in a fresh environment.
 lock:

@@ -28,7 +28,8 @@ class Samples:
 
     def __init__(self, burn_in: int = 0):
         self.burn_in, self.seen = burn_in, 0
-        self.mean = self.squares = None
+        self.mean: Tensor  # there is one once an image is seen
+        self.squares: Tensor
 
     @property
     def count(self) -> int:

@@ -101,12 +101,12 @@ def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFram
 
 def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
     """Return the PSNR in dB of the mean of k plain runs' images: a row for each k, a column for each image."""
-    plain: dict[str, list[Tensor]] = {}
+    plain: dict[str | None, list[Tensor]] = {}
     for run, x in zip(runs, restored, strict=True):
         if not run.settings.weight_noise:
             plain.setdefault(run.task.image, []).append(x)
-    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs}
-    table = {image: of_runs(plain[image], truths[image]) for image in plain}
+    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs if not run.settings.weight_noise}
+    table = {image: of_runs(plain[image], truth) for image, truth in truths.items() if truth is not None}
     return pd.DataFrame(table, index=pd.RangeIndex(1, len(next(iter(table.values()))) + 1, name="runs"))
 
 

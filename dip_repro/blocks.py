@@ -5,6 +5,8 @@ Where the text admits several readings, the reading is a named argument (see `ne
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -29,7 +31,7 @@ def convolution(in_channels: int, filters: int, kernel: int, config, stride: int
     and slope.
     """
     # A 1×1 kernel needs no border; saying "zeros" there spares a copy of the image.
-    padding_mode = config.padding if kernel > 1 else "zeros"
+    padding_mode: Literal["zeros", "reflect"] = config.padding if kernel > 1 else "zeros"
     return [
         nn.Conv2d(
             in_channels, filters, kernel, stride, kernel // 2, padding_mode=padding_mode, bias=config.bias_before_norm
@@ -113,9 +115,9 @@ class Up(nn.Module):
         The batch norm in front acts as a scale of the weights alone: its shift adds a constant to each filter's
         output, which the batch norm behind the convolution takes away again (as it does the bias).
         """
-        norm, convolve = self.convolve[:2]
-        weight, channels = convolve.weight, x.shape[1]
-        if self.config.norm_first:
+        norm, channels = self.convolve[0], x.shape[1]
+        weight: Tensor = self.convolve.get_parameter("1.weight")
+        if isinstance(norm, nn.BatchNorm2d):
             variance = variance_upsampled(x)
             if skip is not None:
                 variance = torch.cat([variance, skip.var((0, 2, 3), correction=0)])

@@ -69,7 +69,7 @@ class Inline(Executor):
     """An executor that does each task at once, in this process, where a progress bar can be seen."""
 
     def submit(self, function, /, *arguments, **named) -> Future:
-        future = Future()
+        future: Future = Future()
         try:
             future.set_result(function(*arguments, **named))
         except Exception as error:  # noqa: BLE001 - as every executor does
@@ -116,10 +116,11 @@ def campaign(
     """
     if workers < 1:
         raise UserError(f"{workers} workers do no work: give 1 or more")
-    until, queue, became = time.time() + budget, {run.name: run for run in queue}, {}
+    until, named = time.time() + budget, {run.name: run for run in queue}
+    became: dict[str, str | UserError] = {}
     alone = workers == 1 and not scheduler  # then the bar is the run's own: several would write over one another
     for _ in range(MOST_DEATHS):
-        left = {name: run for name, run in queue.items() if name not in became}
+        left = {name: run for name, run in named.items() if name not in became}
         with executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
             how = Path(folder).absolute(), device, precision, until, alone
             futures = {pool.submit(attempt, run, *how): name for name, run in left.items()}
@@ -132,12 +133,12 @@ def campaign(
                 except BrokenExecutor:
                     continue  # a worker died, and its pool with it: once more, in another
                 bar.update()
-        if len(became) == len(queue):
+        if len(became) == len(named):
             break
     else:
         raise UserError(f"workers died {MOST_DEATHS} times: {len(left)} runs are left; is memory short?")
-    groups = {what: [n for n in queue if became[n] == what] for what in ("finished", "interrupted", "elsewhere")}
-    return Outcome(**groups, failed={n: str(became[n]) for n in queue if isinstance(became[n], UserError)})
+    groups = {what: [n for n in named if became[n] == what] for what in ("finished", "interrupted", "elsewhere")}
+    return Outcome(**groups, failed={n: str(became[n]) for n in named if isinstance(became[n], UserError)})
 
 
 def select(selection: Iterable[str], profile: str) -> list[Run]:

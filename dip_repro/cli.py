@@ -129,6 +129,7 @@ def verify(
         raise UserError(f"{record}: its ground truth is not known, so there are no scores to compare")
     with tempfile.TemporaryDirectory() as folder:
         again = runs.perform(experiments.declared(saved), Path(folder), device)
+    assert again is not None  # as no budget interrupts it
     differences = {name: again["scores"][name] - value for name, value in saved["scores"].items() if name != "ssim"}
     for name, difference in differences.items():
         typer.echo(f"{name:14s} {saved['scores'][name]:8.4f} dB, again {difference:+.4f}")

@@ -77,7 +77,7 @@ def decimated(image: Tensor, factor: int) -> Tensor:
     return resampled(image, (rows // factor, columns // factor), "lanczos")
 
 
-def missing_pixels(size: tuple[int, int], missing: float, seed: int) -> Tensor:
+def missing_pixels(size: tuple[int, ...], missing: float, seed: int) -> Tensor:
     """Return a Bernoulli mask (1, H, W), 1 = known: each pixel is missing with probability `missing`, all channels."""
     if not 0 <= missing < 1:
         raise UserError(f"missing = {missing}: the share of missing pixels is at least 0 and less than 1")
@@ -93,7 +93,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
     return as_picture(np.asarray(Image.open(file))).pixels
 
 
-def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:
+def text_mask(size: tuple[int, ...], text: str, height: int) -> Tensor:
     """Return a mask (1, H, W), 0 where `text`, `height` pixels high and repeated line by line, covers the image."""
     rows, columns = size
     page = Image.new("1", (columns, rows), 1)
@@ -104,7 +104,7 @@ def text_mask(size: tuple[int, int], text: str, height: int) -> Tensor:
     return torch.from_numpy(np.array(page))[None].float()
 
 
-def hole_mask(size: tuple[int, int], share: float) -> Tensor:
+def hole_mask(size: tuple[int, ...], share: float) -> Tensor:
     """Return a mask (1, H, W), 0 in a central rectangle of `share` of each side."""
     if not 0 < share < 1:
         raise UserError(f"hole = {share}: a share of each side lies between 0 and 1")
@@ -114,7 +114,7 @@ def hole_mask(size: tuple[int, int], share: float) -> Tensor:
     return mask
 
 
-def flash_shadow(size: tuple[int, int]) -> Tensor:
+def flash_shadow(size: tuple[int, ...]) -> Tensor:
     """Return what the flash of `flash_pair` leaves in shadow, (H, W): 1 in a slanted stripe, 0 elsewhere."""
     rows, columns = (torch.linspace(-1, 1, n) for n in size)
     return ((columns - 0.3 * rows[:, None] - 0.35).abs() < 0.15).float()

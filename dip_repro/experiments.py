@@ -241,12 +241,14 @@ def library(channels: int, depth: int, skip: int = 0, wide_skips: bool = False) 
     """Return the hourglass of the library hole, cut to `depth`; "U-Net" is it with skips as wide as each level."""
     n_d = (16, 32, 64, 128, 128, 128)[:depth]
     n_s = n_d if wide_skips else (skip,) * depth
-    kernels = {"k_d": (3,) * depth, "k_u": (5,) * depth, "k_s": (1,) * depth}
-    return NetworkConfig(out_channels=channels, n_d=n_d, n_u=n_d, n_s=n_s, upsample="nearest", **kernels)
+    k_d, k_u, k_s = (3,) * depth, (5,) * depth, (1,) * depth
+    return NetworkConfig(
+        out_channels=channels, n_d=n_d, n_u=n_d, n_s=n_s, k_d=k_d, k_u=k_u, k_s=k_s, upsample="nearest"
+    )
 
 
 def hole_runs(profile: str, task: Inpainting, settings: Settings, channels: int, deep: int) -> tuple[Run, ...]:
-    networks = {
+    networks: dict[str, NetworkConfig | ResNetConfig] = {
         "deep": library(channels, deep),
         "shallow": library(channels, depth=2),
         "skips": library(channels, deep, skip=4),

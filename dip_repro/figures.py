@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.typing import HashableList
 from torch import Tensor
 
 from dip_repro import images, records
@@ -145,7 +147,7 @@ def against(points: dict[str, pd.DataFrame], margin: float) -> Figure:
         [low, high], [low - margin, high - margin], [low + margin, high + margin], color=GREY, alpha=0.25, linewidth=0
     )
     axis.plot([low, high], [low, high], color=GREY, linewidth=0.8)
-    for (title, frame), colour in zip(points.items(), plt.get_cmap("Dark2").colors, strict=False):
+    for (title, frame), colour in zip(points.items(), mpl.color_sequences["Dark2"], strict=False):
         axis.scatter(frame.authors, frame.scored, s=26, color=colour, label=title)
         axis.scatter(frame.authors, frame.ours, s=34, facecolors="none", edgecolors=colour, linewidths=1)
     axis.set(xlabel="the authors' (dB)", ylabel="here (dB): filled, the paper's settings; open, ours", aspect="equal")
@@ -341,7 +343,8 @@ def against_share(table: pd.DataFrame, label: str) -> Figure:
 def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw `study.drift`: a panel a task, a line a reading, dB above the base by iteration."""
     labels = dict.fromkeys(label for table in tables.values() for label in table)
-    colours = dict(zip(labels, plt.get_cmap("tab20").colors[::2] + plt.get_cmap("tab20").colors[1::2], strict=False))
+    tab20 = mpl.color_sequences["tab20"]
+    colours = dict(zip(labels, tab20[::2] + tab20[1::2], strict=False))
     figure, axes = plt.subplots(1, len(tables), figsize=(5.2 * len(tables), 3.6), squeeze=False, layout="constrained")
     for axis, (task, table) in zip(axes.flat, tables.items(), strict=True):
         axis.axhline(0, color=GREY, linewidth=0.8)
@@ -376,7 +379,9 @@ def compute(runs: dict[str, pd.DataFrame], means: dict[str, pd.Series], whole: i
 def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
     """Draw the map of each spread over that of the error, both in grey levels, and predicted against true error."""
     names = list(spreads)
-    layout = [[f"{name} {what}" for name in names] + ["diagram"] * 2 for what in ("spread", "error")]
+    layout: list[HashableList[str]] = [
+        [*(f"{name} {what}" for name in names), "diagram", "diagram"] for what in ("spread", "error")
+    ]
     size = (2.2 * len(names) + 5, 4.6)
     figure, axes = plt.subplot_mosaic(layout, figsize=size, layout="constrained")
     for (name, samples), colour in zip(spreads.items(), (BLUE, ORANGE, INK), strict=False):
@@ -391,7 +396,7 @@ def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
     for what in ("spread", "error"):
         axes[f"{names[0]} {what}"].set_ylabel(what)
     figure.colorbar(drawn, ax=[axes[f"{names[-1]} {what}"] for what in ("spread", "error")], label="grey levels")
-    top = axes["diagram"].dataLim.max.max() * 1.05
+    top = max(axes["diagram"].dataLim.max) * 1.05
     axes["diagram"].plot([0, top], [0, top], color=GREY, linewidth=0.8)
     axes["diagram"].set(xlabel="spread (grey levels)", ylabel="error of the mean (grey levels)")
     axes["diagram"].set(xlim=(0, top), ylim=(0, top), box_aspect=1)

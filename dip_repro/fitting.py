@@ -10,7 +10,7 @@ import json
 import math
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -143,14 +143,14 @@ class Fit:
         self.iteration, self.rollbacks, self.seconds = 0, 0, 0.0
         self.stopped = ""
         self.rows: list[dict] = []
-        self.image = self.average = None
+        self.image: Tensor | None = None
+        self.average: Tensor | None = None
         self.checkpoint, self.checkpoint_seconds = checkpoint, checkpoint_seconds
         self.identity = hashlib.sha256(
             json.dumps([asdict(settings), seed, list(z.shape), precision]).encode()
             + self.measurement.cpu().numpy().tobytes()
         ).hexdigest()
-        if checkpoint and checkpoint.exists():
-            self.resume()
+        self.resume()
         self.good = self.state()
 
     def check(self) -> None:
@@ -178,7 +178,7 @@ class Fit:
             f"scale the picture to {fitting[0]}×{fitting[1]}, or use a narrower network"
         )
 
-    def __iter__(self) -> Iterator[Report]:
+    def __iter__(self) -> Generator[Report]:
         last_saved = time.monotonic()
         try:
             while not self.stopped:
@@ -192,7 +192,7 @@ class Fit:
                     last_saved = time.monotonic()
                 yield report
         finally:
-            if self.checkpoint and not self.stopped:
+            if not self.stopped:
                 self.save()
 
     def step(self) -> Tensor:
@@ -239,7 +239,7 @@ class Fit:
         self.seconds += time.perf_counter() - start
         first, previous = (self.rows[0]["loss"], self.rows[-1]["loss"]) if self.rows else (0.0, math.inf)
         jumped = not row["loss"] <= previous + self.settings.rollback_threshold * first  # NaN included
-        collapsed = self.image.std((-2, -1)).max() < 0.01 * self.measurement.std()  # one flat colour, whichever
+        collapsed = self.iterates[0].std((-2, -1)).max() < 0.01 * self.measurement.std()  # one flat colour, whichever
         if jumped or collapsed:
             self.roll_back()
             row["loss"] = previous
@@ -247,12 +247,20 @@ class Fit:
             self.good = self.state()
         if self.iteration >= self.settings.iterations and not self.stopped:
             self.stopped = "iterations done"
+        image, average = self.iterates
         if self.observer:
-            scores = self.observer(self.image[0], self.average[0])
+            scores = self.observer(image, average)
             row |= {name: float(value) for name, value in scores.items()}
         row["seconds"] = self.seconds
         self.rows.append(row)
-        return Report(self.iteration, self.image[0], self.average[0], row)
+        return Report(self.iteration, image, average, row)
+
+    @property
+    def iterates(self) -> tuple[Tensor, Tensor]:
+        """The last iterate and the average, (C, H, W)."""
+        if self.image is None or self.average is None:
+            raise UserError("there is no image before the first iteration: iterate over the fit first")
+        return self.image[0], self.average[0]
 
     def state(self) -> dict:
         """What decides the rest of the run, but for the count of iterations and the random streams."""
@@ -286,7 +294,9 @@ class Fit:
             self.stopped = f"destabilised: rolled back {self.rollbacks} times"
 
     def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
+        """Write the checkpoint, where one is named, whole or not at all."""
+        if self.checkpoint is None:
+            return
         data = self.state() | {
             "identity": self.identity,
             "z": self.z,
@@ -301,6 +311,9 @@ class Fit:
             partial.write_bytes(whole.getbuffer())
 
     def resume(self) -> None:
+        """Go on from the checkpoint, where there is one."""
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return
         try:
             data = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError):
@@ -315,9 +328,10 @@ class Fit:
 
     @property
     def result(self) -> FitResult:
+        image, average = self.iterates
         return FitResult(
-            image=self.image[0].cpu(),
-            average=self.average[0].cpu(),
+            image=image.cpu(),
+            average=average.cpu(),
             history=pd.DataFrame(self.rows),
             stopped=self.stopped or f"left at iteration {self.iteration}",
             rollbacks=self.rollbacks,
@@ -346,7 +360,7 @@ def finish(run: Fit, progress: bool = True, until: float = math.inf, rule: stopp
     return run.result
 
 
-def stopped_by(run: Fit, rule: stopping.Rule, progress: bool = True) -> Iterator[Report]:
+def stopped_by(run: Fit, rule: stopping.Rule, progress: bool = True) -> Generator[Report]:
     """Iterate over `run` under a progress bar until `rule` says stop, or to its end."""
     with contextlib.closing(watched(run, progress)) as reports:
         for report in reports:
@@ -357,7 +371,7 @@ def stopped_by(run: Fit, rule: stopping.Rule, progress: bool = True) -> Iterator
                 return
 
 
-def watched(run: Fit, progress: bool = True) -> Iterator[Report]:
+def watched(run: Fit, progress: bool = True) -> Generator[Report]:
     """Iterate over `run` under a progress bar: loss, scores where observed, time left."""
     bar = tqdm(total=run.settings.iterations, initial=run.iteration, unit="it", disable=not progress, mininterval=0.5)
     with bar, contextlib.closing(iter(run)) as reports:

@@ -52,7 +52,8 @@ ADDRESSES = {  # the authors' public repositories, each at one commit
 @functools.cache
 def registry() -> dict[str, str]:
     """Return the SHA-256 of each of the paper's images, by name (project-page/… or repository/…)."""
-    return dict(reversed(line.split(maxsplit=1)) for line in REGISTRY.read_text().splitlines())
+    lines = REGISTRY.read_text().splitlines()
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}
 
 
 def open_image(name: str | Path) -> Tensor:
@@ -151,9 +152,9 @@ def known_from_zeros(masked: Tensor) -> Tensor:
 
 def resize(image: Tensor, side: int) -> Tensor:
     """Return the central square of (C, H, W), scaled down to `side` × `side` with an antialiasing filter."""
-    square = min(image.shape[-2:])
-    top, left = ((n - square) // 2 for n in image.shape[-2:])
-    square = image[:, top : top + square, left : left + square]
+    least = min(image.shape[-2:])
+    top, left = ((n - least) // 2 for n in image.shape[-2:])
+    square = image[:, top : top + least, left : left + least]
     scaled = F.interpolate(square[None], (side, side), mode="bicubic", antialias=True, align_corners=False)[0]
     return scaled.clamp(0, 1)
 

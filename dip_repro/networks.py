@@ -75,8 +75,8 @@ class NetworkConfig:
     @classmethod
     def uniform(cls, width: int, depth: int, skip: int = 4, **others) -> NetworkConfig:
         """Return the paper's default with another width, depth and skip width."""
-        lists = {"n_d": width, "n_u": width, "n_s": skip, "k_d": 3, "k_u": 3, "k_s": 1}
-        return cls(**{name: (value,) * depth for name, value in lists.items()}, **others)
+        n, k = (width,) * depth, (3,) * depth
+        return cls(n_d=n, n_u=n, n_s=(skip,) * depth, k_d=k, k_u=k, k_s=(1,) * depth, **others)
 
 
 class Hourglass(nn.Module):
@@ -99,8 +99,9 @@ class Hourglass(nn.Module):
             source = channels[i] if config.skip_from == "input" else channels[i + 1]
             self.downs.insert(0, Down(channels[i], config.n_d[i], config.k_d[i], config=config))
             self.skips.insert(0, Skip(source, n_s, config.k_s[i], config=config) if n_s else nn.Module())
-            self.ups.insert(0, Up(deeper, n_s, config.n_u[i], config.k_u[i], config=config))
-            deeper = self.ups[0].out_channels
+            up = Up(deeper, n_s, config.n_u[i], config.k_u[i], config=config)
+            self.ups.insert(0, up)
+            deeper = up.out_channels
         self.head = nn.Conv2d(deeper, config.out_channels, 1)
         initialise(self, config, seed)
 
@@ -207,7 +208,7 @@ def memory_needed(network: nn.Module, z: Tensor) -> int:
     ------
     UserError : an image too small for the network.
     """
-    if hasattr(network, "check_size"):
+    if isinstance(network, Hourglass):
         network.check_size(*z.shape[-2:])
     ghost, kept = copy.deepcopy(network).to("meta"), {}
 
@@ -225,12 +226,12 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def noise_input(channels: int, size: tuple[int, int], seed: int) -> Tensor:
+def noise_input(channels: int, size: tuple[int, ...], seed: int) -> Tensor:
     """Return z ~ U(0, 1/10), (1, channels, H, W): fixed noise from the stream "z" of `seed`."""
     return torch.rand(1, channels, *size, generator=stream(seed, "z")) / 10
 
 
-def mesh_input(size: tuple[int, int], low: float = 0, high: float = 1) -> Tensor:
+def mesh_input(size: tuple[int, ...], low: float = 0, high: float = 1) -> Tensor:
     """Return z as a mesh grid, (1, 2, H, W): each pixel's column and row in [low, high] (large holes)."""
     rows, columns = (torch.linspace(low, high, n) for n in size)
     return torch.stack(torch.meshgrid(columns, rows, indexing="xy"))[None]

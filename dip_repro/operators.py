@@ -25,6 +25,8 @@ class Mask(nn.Module):
     zeros; `normalise="known"` takes w so that the same mean is over known pixels (reading 17).
     """
 
+    mask: Tensor
+
     def __init__(self, mask: Tensor, normalise: str = "all"):
         super().__init__()
         if not torch.isin(mask, torch.tensor([0.0, 1.0])).all():
@@ -61,6 +63,8 @@ class Decimation(nn.Module):
     ------
     UserError : a size that is no multiple of the factor, or too small for the border.
     """
+
+    kernel: Tensor
 
     def __init__(self, factor: int, a: int = 2, phase: float = 0.0, border: str = "replicate"):
         super().__init__()

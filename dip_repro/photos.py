@@ -40,7 +40,7 @@ class Restoration:
         self,
         photo: Tensor,
         operator: nn.Module,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         network: NetworkConfig,
         settings: Settings,
         rule: stopping.Rule,
@@ -57,11 +57,14 @@ class Restoration:
         self.rule = rule
 
     @property
-    def image(self) -> Tensor | None:
-        """What the rule keeps so far, None before the first report; known pixels untouched."""
-        if self.rule.image is None:
-            return None
-        restored = self.rule.image.cpu()
+    def before(self) -> Tensor:
+        """The photo as it was, enlarged where that is the task."""
+        return nn.functional.interpolate(self.photo[None], self.size, mode="bicubic")[0].clamp(0, 1)
+
+    @property
+    def image(self) -> Tensor:
+        """What the rule keeps so far, before the first report the photo as it was; known pixels untouched."""
+        restored = self.before if self.rule.image is None else self.rule.image.cpu()
         return restored if self.known is None else torch.where(self.known > 0, self.photo, restored)
 
     @property
@@ -140,19 +143,11 @@ class Tiles(Restoration):
         self.start()
 
     def start(self) -> None:
-        """Make the next tile's fit; the last one's memory is free by then."""
-        self.current = None
+        """Make the next tile's fit."""
         box = self.boxes[self.finished]
         given = (self.photo,) if self.known is None else (self.photo, self.known)
         self.current = self.piece(*(x[box] for x in given))
-
-    @property
-    def fit(self) -> Fit:
-        return self.current.fit
-
-    @property
-    def memory_gb(self) -> float:
-        return self.current.memory_gb + 2 * self.sum.nbytes / 1e9
+        self.fit, self.memory_gb = self.current.fit, self.current.memory_gb + 2 * self.sum.nbytes / 1e9
 
     @property
     def longest(self) -> float:
@@ -170,7 +165,7 @@ class Tiles(Restoration):
     def added(self) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the tiles so far, the current one among them, and the sum of the weights."""
         total, weight = self.sum.clone(), self.weight.clone()
-        if self.current.image is not None and self.finished < self.tiles:
+        if self.fit.rows and self.finished < self.tiles:
             rows, columns = (slice(s.start * self.by, s.stop * self.by) for s in self.boxes[self.finished][1:])
             ramps = [ramp(s, side, self.overlap * self.by) for s, side in zip((rows, columns), self.size, strict=True)]
             window = ramps[0][:, None] * ramps[1]
@@ -182,8 +177,7 @@ class Tiles(Restoration):
     def image(self) -> Tensor:
         """The photo so far: where no tile is done, as it was (enlarged, where that is the task)."""
         total, weight = self.added()
-        before = nn.functional.interpolate(self.photo[None], self.size, mode="bicubic")[0].clamp(0, 1)
-        restored = torch.where(weight > 0, total / weight.clamp(min=1e-6), before)
+        restored = torch.where(weight > 0, total / weight.clamp(min=1e-6), self.before)
         return restored if self.known is None else torch.where(self.known > 0, self.photo, restored)
 
     def reports(self, progress: bool = True) -> Iterator[Report]:
@@ -194,10 +188,11 @@ class Tiles(Restoration):
             self.spent += self.fit.seconds
             self.finished += 1
             if self.finished < self.tiles:
+                del self.current, self.fit  # so that their memory is free for the next
                 self.start()
 
 
-def boxes(size: tuple[int, int], tile: int, overlap: int) -> list[tuple[slice, ...]]:
+def boxes(size: tuple[int, ...], tile: int, overlap: int) -> list[tuple[slice, ...]]:
     """Return the tiles of an image of `size` = (H, W), as indices of (C, H, W): they overlap by `overlap` or more."""
 
     def starts(side: int) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import os
 import struct
 import warnings
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 from dip_repro.runtime import UserError, written_whole
 
 TIFF = (".tif", ".tiff")
-LARGEST = 2 * Image.MAX_IMAGE_PIXELS  # pixels; above, Pillow refuses
+LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # pixels; above, Pillow refuses
 SAMPLES = {1: (1, 2), 2: (3, 4)}  # of a pixel by TIFF's "photometric interpretation": grey, RGB; without, with alpha
 VALUES = {(1, 1), (1, 8), (1, 16), (3, 16), (3, 32), (3, 64)}  # of TIFF: (1 unsigned or 3 floating point, bits)
 # What decoders raise where a file is damaged; Pillow's and tifffile's own are among the first two.
@@ -44,13 +45,15 @@ class Picture:
     profile: bytes | None = None
     exif: bytes | None = None
 
-    def resized(self, size: tuple[int, int]) -> Picture:
-        """Return it at `size` = (H, W), bicubic, with an antialiasing filter where that is smaller."""
+    def resized(self, size: tuple[int, ...]) -> Picture:
+        """Return it at `size` = (H, W)."""
+        alpha = None if self.alpha is None else at_size(self.alpha, size)
+        return replace(self, pixels=at_size(self.pixels, size), alpha=alpha)
 
-        def at_size(x: Tensor) -> Tensor:
-            return F.interpolate(x[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
-        return replace(self, pixels=at_size(self.pixels), alpha=None if self.alpha is None else at_size(self.alpha))
+def at_size(image: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return (C, H, W) at `size` = (H', W'), bicubic, with an antialiasing filter where that is smaller."""
+    return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
 
 
 def read(path: Path) -> Picture:
@@ -85,7 +88,7 @@ def read_tiff(path: Path) -> tuple[np.ndarray, dict]:
     with tifffile.TiffFile(path) as opened:
         if len(opened.pages) != 1:
             raise UserError(f"holds {len(opened.pages)} pictures: save one of them by itself")
-        page = opened.pages[0]
+        page = opened.pages.first
         values = page.sampleformat, page.bitspersample
         if page.samplesperpixel not in SAMPLES.get(page.photometric, ()) or values not in VALUES:
             raise UserError(
@@ -104,8 +107,9 @@ def read_other(path: Path) -> tuple[np.ndarray, dict]:
     with Image.open(path) as opened:
         opened.verify()  # PNG's checksums, which reading passes over
     with Image.open(path) as opened:
-        if getattr(opened, "n_frames", 1) > 1 and opened.format != "MPO":  # a phone's JPEG with a preview
-            raise UserError(f"holds {opened.n_frames} pictures: save one of them by itself")
+        frames = getattr(opened, "n_frames", 1)
+        if frames > 1 and opened.format != "MPO":  # a phone's JPEG with a preview
+            raise UserError(f"holds {frames} pictures: save one of them by itself")
         deep = opened.format == "PNG" and opened.mode != "I;16" and ";16" in str(opened.tile)
         profile, orientation = opened.info.get("icc_profile"), opened.getexif().get(274, 1)
         picture = ImageOps.exif_transpose(opened)
@@ -114,7 +118,7 @@ def read_other(path: Path) -> tuple[np.ndarray, dict]:
         return upright(sixteen_bits(path), orientation), {"profile": profile, "exif": exif}
     if picture.mode == "CMYK" and profile:
         own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-        picture, profile = ImageCms.profileToProfile(picture, own, srgb, outputMode="RGB"), None
+        picture, profile = ImageCms.buildTransform(own, srgb, "CMYK", "RGB").apply(picture), None
     elif "transparency" in picture.info:
         picture = picture.convert("RGBA")
     elif picture.mode not in ("L", "LA", "RGB", "RGBA", "I", "I;16", "I;16B", "F"):
@@ -208,7 +212,7 @@ def write(image: Tensor, path: Path, like: Picture) -> None:
     """
     image = image.cpu()
     if like.alpha is not None:
-        image = torch.cat((image, like.resized(image.shape[-2:]).alpha))
+        image = torch.cat((image, at_size(like.alpha, image.shape[-2:])))
     with written_whole(path) as partial:
         if path.suffix.lower() in TIFF:
             import tifffile
@@ -216,8 +220,8 @@ def write(image: Tensor, path: Path, like: Picture) -> None:
             pixels = image.clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()
             if like.bits < 32:
                 pixels = (pixels * (2**like.bits - 1)).round().astype(f"uint{like.bits}")
-            kind = {"photometric": "rgb" if len(image) > 2 else "minisblack", "iccprofile": like.profile}
-            tifffile.imwrite(partial, pixels, extrasamples=None if like.alpha is None else ["unassalpha"], **kind)
+            colours, alpha = "rgb" if len(image) > 2 else "minisblack", None if like.alpha is None else ["unassalpha"]
+            tifffile.imwrite(partial, pixels, photometric=colours, extrasamples=alpha, iccprofile=like.profile)
         else:
             kind = Image.registered_extensions()[path.suffix.lower()]
             kept = {name: x for name, x in {"icc_profile": like.profile, "exif": like.exif}.items() if x}

@@ -132,7 +132,7 @@ def results(folder: Path = RESULTS) -> str:
 
 
 def rules() -> list[str]:
-    declared = {}
+    declared: dict[tuple[str, str, str], list[str]] = {}
     for table in tables.TABLES.values():
         declared.setdefault((str(table.ours), table.ours.compute, table.ours.why), []).append(f"`{table.name}`")
     return [f"- {', '.join(names)}: {rule}, {compute}. {why}" for (rule, compute, why), names in declared.items()]
@@ -210,7 +210,7 @@ def chapter(path: Path) -> Chapter:
     """Read a notebook's title, the paper's claim, its first figure and its closing table."""
     cells = json.loads(path.read_bytes())["cells"]
     title, about = "".join(cells[0]["source"]).split("\n\n")[:2]
-    place, claim = re.fullmatch(r"(?:\*\*The paper's claim\*\*(?: \((.*?)\))?: )?(.*)", about, re.DOTALL).groups()
+    place, claim = re.findall(r"(?:\*\*The paper's claim\*\*(?: \((.*?)\))?: )?(.*)", about, re.DOTALL)[0]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     source = "\n".join("".join(cell["source"]) for cell in code)
     return Chapter(
@@ -218,8 +218,8 @@ def chapter(path: Path) -> Chapter:
         f"{path.stem[:2]} {re.sub(r'^#[ 0-9.·]*', '', title)}",
         place or "not in the paper",
         claim[0].upper() + " ".join(claim.split())[1:],
-        ROOT / "figures" / (re.search(f'"({path.stem[:2]}-[\\w-]+)"', source)[1] + ".png"),
-        re.search(r'^profile = "(\w+)"', source, re.MULTILINE)[1],
+        ROOT / "figures" / (re.findall(f'"({path.stem[:2]}-[\\w-]+)"', source)[0] + ".png"),
+        re.findall(r'^profile = "(\w+)"', source, re.MULTILINE)[0],
         ast.literal_eval("".join(code[-1]["outputs"][-1]["data"]["text/plain"])),
     )
 

@@ -47,7 +47,7 @@ class Run:
     def configuration(self) -> dict:
         """All that decides the outcome, as JSON holds it."""
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
-        configuration = {name: plain(part) for name, part in parts.items()}
+        configuration: dict = {name: plain(part) for name, part in parts.items()}
         configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
         configuration |= {"seed": self.seed, "scored": self.scored}
         return configuration | {"early": True} if self.early else configuration
@@ -90,6 +90,7 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     `how` goes to `Fit`: checkpoint, precision.
     """
     problem = problem_of(run)
+    assert problem.z is not None  # drawn there
     where = runtime.pick_device(device)
     network = run.network.build(run.seed).to(where)
     z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
@@ -131,6 +132,7 @@ def perform(
     if not fitting.stopped:
         return None
     if rule:
+        assert rule.image is not None  # it has seen a report
         result = replace(result, average=rule.image.cpu())
     record = make_record(run, problem, result, where) | {"provenance": provenance}
     records.save(record, getattr(result, run.scored), folder)
@@ -141,7 +143,7 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
     """Return the record of a run, without provenance; where the truth is not known, `scores` is empty."""
     history = result.history
     judged = {"corrupted": problem.corrupted, "image": result.image, "average": result.average}
-    record = {
+    record: dict = {
         "schema": records.SCHEMA,
         "name": run.name,
         "key": records.key(run.configuration),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -143,15 +144,12 @@ def processor() -> str:
 
 def provenance(device: torch.device) -> dict:
     """Return what a record says of where it was made."""
-    import numpy
-    import skimage
-
     return {
         "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "scikit-image": skimage.__version__,
+        "numpy": version("numpy"),
+        "scikit-image": version("scikit-image"),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),

@@ -75,7 +75,7 @@ class Renderer(IPythonRenderer):
     def inline_math(self, body: str) -> str:
         drawn = io.StringIO()
         depth = math_to_image(f"${body}$", drawn, dpi=72, format="svg")  # 10 points a letter
-        height = float(re.search(r'height="([\d.]+)pt"', drawn.getvalue())[1])
+        height = float(re.findall(r'height="([\d.]+)pt"', drawn.getvalue())[0])
         data = base64.b64encode(drawn.getvalue().encode()).decode()
         style = f"height: {height / 10:.2f}em; vertical-align: {-depth / 10:.2f}em"
         return f'<img class="math" style="{style}" src="data:image/svg+xml;base64,{data}" alt="{html.escape(body)}">'
@@ -163,19 +163,21 @@ def write(site: Path, page: str, body: str, folder: Path) -> Path:
     soup = BeautifulSoup(body, "html.parser")
     for tag, attribute in (("a", "href"), ("img", "src")):
         for element in soup.select(f"{tag}[{attribute}]"):
-            element[attribute] = linked(site, element[attribute], folder)
+            element[attribute] = linked(site, str(element[attribute]), folder)
     for image in soup.select('img[alt^="No description"]'):
-        image["alt"] = image.find_previous(["h1", "h2"]).text
+        if heading := image.find_previous(["h1", "h2"]):
+            image["alt"] = heading.text
     for table in soup.select("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
     up = "../" * page.count("/")
     menu = "".join(f'<a href="{up}{target}">{name}</a>' for target, name in MENU.items())
     path = site / page
+    title = html.escape(soup.h1.text if soup.h1 else path.stem)
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
-        f'<link rel="stylesheet" href="{up}style.css"><title>{html.escape(soup.h1.text)}</title></head>'
+        f'<link rel="stylesheet" href="{up}style.css"><title>{title}</title></head>'
         f'<body><nav><b><a href="{up}index.html">Deep Image Prior, reproduced</a></b>{menu}</nav>'
         f"<main>{soup}</main></body></html>\n",
         encoding="utf-8",

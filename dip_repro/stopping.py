@@ -96,11 +96,12 @@ class MovingVariance:
     def __init__(self, window: int):
         if window < 2:
             raise UserError(f"window = {window}: a variance is of two iterates or more")
-        self.seen = deque(maxlen=window)
+        self.window = window
+        self.seen: deque[Tensor] = deque(maxlen=window)
 
     def __call__(self, image: Tensor, average: Tensor) -> float:
         self.seen.append(thinned(image))
-        if len(self.seen) < self.seen.maxlen:
+        if len(self.seen) < self.window:
             return FILLING
         return float(torch.stack(tuple(self.seen)).var(0, correction=0).mean())
 
@@ -114,7 +115,8 @@ class ExponentialVariance:
     def __init__(self, weight: float):
         if not 0 < weight < 1:
             raise UserError(f"weight = {weight}: the newest iterate's weight lies between 0 and 1")
-        self.weight, self.count, self.mean, self.variance = weight, 0, None, 0.0
+        self.weight, self.count, self.variance = weight, 0, 0.0
+        self.mean: Tensor | None = None
 
     def __call__(self, image: Tensor, average: Tensor) -> float:
         x = thinned(image)
@@ -181,7 +183,8 @@ class Rule:
             raise UserError(f"keep = {keep!r} is not one of image, average")
         self.name, self.signal, self.criterion, self.keep = name, signal, criterion, keep
         self.curve: Curve = []
-        self.stopped, self.iteration, self.image = False, 0, None
+        self.stopped, self.iteration = False, 0
+        self.image: Tensor | None = None
 
     def see(self, iteration: int, image: Tensor, average: Tensor) -> bool:
         """Take in an iterate and the average, (C, H, W), and return whether to stop; once stopped, nothing changes."""

@@ -63,6 +63,7 @@ def fits(name: str, side: int, iterations: int, images: dict[str, int], cases: l
 
 def without_held_out(run: Run) -> Run:
     """Return the same run with a share of the known pixels held out."""
+    assert isinstance(run.task, Damage)  # as in all runs of this study
     return replace(run, name=f"{run.name}-held-out", task=replace(run.task, held_out=HELD_OUT))
 
 
@@ -147,7 +148,7 @@ def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: P
     histories = {run: load(run, folder) for run in runs if (folder / f"{run.name}.json").exists()}
     rows = []
     for run, history in histories.items():
-        if run.task.held_out:
+        if isinstance(run.task, Damage) and run.task.held_out:
             continue
         best = history[["psnr", "psnr_average"]].max().max()
         for rule, candidate in ((rule, c) for rule, candidates in rules.items() for c in candidates):
@@ -169,7 +170,8 @@ def by_kind(found: pd.DataFrame) -> pd.DataFrame:
     """Return the gap of each rule in dB, by kind of damage and over all: median, 90th percentile; and what it saves."""
     table = {}
     for rule in CHOSEN:
-        mine, row = found[found.rule == rule], {}
+        mine = found[found.rule == rule]
+        row: dict[tuple[str, str], float] = {}
         for kind in (*LEVELS, "all"):
             gap = mine.gap if kind == "all" else mine.gap[mine.kind == kind]
             row |= {(kind, "median"): gap.median(), (kind, "90 %"): gap.quantile(0.9)}
@@ -203,7 +205,8 @@ def live(run: Run, device: str = "auto") -> tuple[Problem, pd.DataFrame, dict[st
 
     Returns the problem, the history of the fit with every pixel, and the rules with what each of them kept.
     """
-    rules, problems, histories = {}, [], []
+    rules: dict[str, stopping.Rule] = {}
+    problems, histories = [], []
     for one in (run, without_held_out(run)):
         signals = one.task.problem(run.seed).signals  # not those of the log: each has a memory
         able = {name: c for name, c in CHOSEN.items() if c.signal in signals}

@@ -166,10 +166,9 @@ def pairs(folder: Path = RESULTS) -> dict[tuple[str, str], tuple[Path, Path]]:
     found = {}
     for table in TABLES.values():
         if table.ours.of:
-            places = [folder / name for name in table.ours.of]
-            first, second = (counted(place)[0] for place in places)
-            for image in sorted(first.keys() & second.keys()):
-                found[table.name, image] = tuple(place / f"{image}.png" for place in places)
+            first, second = (folder / name for name in table.ours.of)
+            for image in sorted(counted(first)[0].keys() & counted(second)[0].keys()):
+                found[table.name, image] = first / f"{image}.png", second / f"{image}.png"
     return found
 
 
@@ -200,7 +199,9 @@ def score_pairs(folder: Path = RESULTS) -> None:
         if score is None:
             run = TABLES[name].runs[image]
             problem = run.task.problem(run.seed)
-            mean = sum(map(images.open_image, paths)) / 2
+            assert problem.truth is not None  # of these images it is published
+            first, second = map(images.open_image, paths)
+            mean = (first + second) / 2
             score = round(float(problem.score(mean, problem.truth)), 4)
         rows.append((name, image, *fingerprints(paths), score))
     if rows:
@@ -308,7 +309,7 @@ def summary(frame: pd.DataFrame, column: str) -> dict:
 
 def overview(folder: Path = RESULTS) -> pd.DataFrame:
     """Return the summary of each table in both columns, indexed by (table, column); dB, means over the cells done."""
-    rows = {}
+    rows: dict[tuple[str, str], dict] = {}
     for name in TABLES:
         frame = cells(name, folder)
         rows |= {(name, title): summary(frame, column) for title, column in COLUMNS.items()}
@@ -371,7 +372,8 @@ def branching(folder: Path = RESULTS) -> pd.DataFrame:
             continue
         record = found[run.name]
         history = records.history(record).set_index("iteration")
-        rows[run.network.skip_from, run.network.upsample_at] = {
+        network = record["configuration"]["network"]
+        rows[network["skip_from"], network["upsample_at"]] = {
             "parameters": count_parameters(run.network.build()),
             "PSNR at 500": history.psnr[500],
             "at 1000": history.psnr[1000],
@@ -399,7 +401,7 @@ def decimations(
     clipped pixels, which no d explains, and the three at the border are left out. The published files were floored, so
     that the mean is −0.5; the spread, the standard deviation about it, tells.
     """
-    sums = {}
+    sums: dict[tuple[str, int, float], torch.Tensor] = {}
     for image in sorted(names_of(set_name, factor, method)):
         truth, output = (
             images.crop_to_multiple(images.open_image(image.replace(method, kind)).expand(3, -1, -1), 32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -32,9 +32,9 @@ class Problem:
     operator: nn.Module
     score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
     z: Tensor | None = None
-    measures: dict[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
-    signals: dict[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
-    baselines: dict[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
+    measures: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
+    signals: Mapping[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
+    baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
     samples: averaging.Samples | None = None  # of the iterates, where their mean and spread are asked for
 
     def observer(self, device: torch.device) -> Observer:
@@ -45,14 +45,15 @@ class Problem:
             watched["psnr"] = lambda x: self.score(x, truth)
 
         def observe(image: Tensor, average: Tensor) -> dict:
-            scores = {
+            scores: dict[str, Tensor | float] = {
                 f"{n}{of}": f(x) for of, x in {"": image, "_average": average}.items() for n, f in watched.items()
             }
             scores |= {n: signal(image, average) for n, signal in self.signals.items()}
             if self.samples:
                 self.samples.see(image)
-                scores |= {"psnr_mean": self.score(self.samples.mean, self.truth)}
-                scores |= self.samples.calibration(self.truth)
+                if self.truth is not None:
+                    scores["psnr_mean"] = self.score(self.samples.mean, self.truth)
+                    scores |= self.samples.calibration(self.truth)
             return scores
 
         return observe
@@ -105,7 +106,7 @@ class Jpeg:
     def problem(self, seed: int) -> Problem:
         image = open_at(self.image, self.side)
         truth = None if self.quality is None else image
-        x0 = image if truth is None else corruptions.jpeg(truth, self.quality)
+        x0 = image if self.quality is None else corruptions.jpeg(image, self.quality)
         simple = {"TV": partial(baselines.total_variation, x0, 10)}
         return Problem(truth, x0, x0, Identity(), measures={"blockiness": metrics.blockiness}, baselines=simple)
 
@@ -135,17 +136,17 @@ class Damage:
             corrupted = corruptions.jpeg(truth, int(self.level))
         else:
             corrupted = getattr(corruptions, f"{self.kind}_noise")(truth, self.level, seed)
-        if self.held_out:
+        if not self.held_out:
+            signals = self.signals(corrupted)
+        else:
             mask, watched = stopping.held_out(mask, self.held_out, seed)
             signals = {f"held_{of}": stopping.Residual(corrupted, watched, of) for of in ("image", "average")}
-        else:
-            signals = self.signals(corrupted)
         operator = Mask(mask)
         return Problem(truth, corrupted, operator(corrupted), operator, signals=signals)
 
     def signals(self, corrupted: Tensor) -> dict[str, stopping.Signal]:
         """Return new signals of each kind and size studied, by name; a discrepancy where no pixel is missing."""
-        signals = {"nothing": stopping.nothing}
+        signals: dict[str, stopping.Signal] = {"nothing": stopping.nothing}
         signals |= {f"variance_{n}": stopping.MovingVariance(n) for n in stopping.WINDOWS}
         signals |= {f"variance_{weight:g}": stopping.ExponentialVariance(weight) for weight in stopping.WEIGHTS}
         if self.kind != "missing":
@@ -272,6 +273,7 @@ class Flash:
     def pair(self, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the picture by flash, the one without, and the latter's truth or None."""
         if self.image is None:
+            assert self.flash and self.no_flash  # checked when made
             flash, no_flash = open_at(self.flash, self.side), open_at(self.no_flash, self.side)
             agree(no_flash, flash, self.flash)
             return flash, no_flash, None

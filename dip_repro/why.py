@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runs import Experiment, Run
@@ -47,7 +49,8 @@ IMPEDANCE = Experiment(
 def priors(width: int) -> dict[str, NetworkConfig | ResNetConfig]:
     """Return the networks whose untrained outputs are compared; only what their names say differs."""
     without = {scales: NetworkConfig.uniform(width, scales, skip=0) for scales in (1, 3, 5)}
-    return {f"{scales} scales" if scales > 1 else "1 scale": network for scales, network in without.items()} | {
+    return {
+        **{f"{scales} scales" if scales > 1 else "1 scale": network for scales, network in without.items()},
         "nearest": NetworkConfig.uniform(width, 5, skip=0, upsample="nearest"),
         "skips": NetworkConfig.uniform(width, 5),
         "U-Net": NetworkConfig.uniform(width, 5, skip=width),
@@ -62,16 +65,14 @@ def architectures(width: int, depth: int) -> dict[str, NetworkConfig | ResNetCon
     """
     depths = {f"depth-{n}": NetworkConfig.uniform(width, n) for n in range(1, depth, 2)}
     widths = {f"width-{n}": NetworkConfig.uniform(n, depth) for n in (width // 4, width // 2)}
-    return (
-        {"paper": NetworkConfig.uniform(width, depth)}
-        | depths
-        | widths
-        | {
-            "no-skips": NetworkConfig.uniform(width, depth, skip=0),
-            "U-Net": NetworkConfig.uniform(width, depth, skip=width),
-            "ResNet": ResNetConfig(width=width // 2, blocks=4),
-        }
-    )
+    return {
+        "paper": NetworkConfig.uniform(width, depth),
+        **depths,
+        **widths,
+        "no-skips": NetworkConfig.uniform(width, depth, skip=0),
+        "U-Net": NetworkConfig.uniform(width, depth, skip=width),
+        "ResNet": ResNetConfig(width=width // 2, blocks=4),
+    }
 
 
 def few(networks: dict) -> dict:
@@ -82,10 +83,10 @@ def few(networks: dict) -> dict:
 def compared(profile: str, side: int, networks: dict, iterations: int, pictures: tuple[str, ...]) -> tuple[Run, ...]:
     """Return a run for each network, task and image: denoising at σ = 25, and a text to remove."""
     settings = Settings(iterations, average_start=iterations // 2)  # in a short run the first iterates stay in it
-    text = {"text": "which network draws what is not there", "height": max(9, side // 14)}
-    tasks = {
+    text, height = "which network draws what is not there", max(9, side // 14)
+    tasks: dict[str, tuple[Callable[[str], Denoising | Inpainting], str]] = {
         "denoising": (lambda image: Denoising(image, side), "average"),
-        "inpainting": (lambda image: Inpainting(image, side, **text), "image"),
+        "inpainting": (lambda image: Inpainting(image, side, text=text, height=height), "image"),
     }
     return tuple(
         Run(f"architectures/{profile}-{task}-{image}-{name}", make(image), network, settings, scored=scored)
