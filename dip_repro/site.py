@@ -82,6 +82,11 @@ class Renderer(IPythonRenderer):
 
     block_math = inline_math
 
+    def heading(self, text: str, level: int, **attributes) -> str:
+        """Name a heading as GitHub does, so that a link within a page finds it."""
+        name = re.sub(r"[^\w\- ]", "", re.sub(r"<.*?>", "", text)).lower().replace(" ", "-")
+        return f'<h{level} id="{name}">{text}</h{level}>\n'
+
 
 def of_markdown(text: str) -> str:
     return MarkdownWithMath(renderer=Renderer(escape=False, exclude_anchor_links=True)).render(text)
