@@ -140,7 +140,8 @@ def report(found: dict) -> str:
             f"{found['date']}, {machine['device']}, {threads}.",
             "Default settings, each command stopped by its own rule. PSNR in dB; *given* is the damaged photo, for "
             "`upscale` its bicubic enlargement, for `inpaint` with black where it is missing. *off*: the seconds a "
-            "step of the whole fit against those announced before it.",
+            "step of the whole fit against those announced before it; where other work comes and goes on the machine, "
+            "it tells of that.",
             f"No setting was chosen on the portrait and the ascent. {' and '.join(SEEN)} were seen once before, when "
             "the rule for noise stopped every command: too early where there is none. That is why the others end with "
             "the paper's count now; that fits without noise gain to their end stood in the records of other pictures, "
