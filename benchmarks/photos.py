@@ -165,8 +165,8 @@ def main() -> None:
     found = {"gains": []} | (json.loads(RESULTS.read_text()) if RESULTS.exists() else {})
     for part in (large, seam):  # large first: the peak memory is the process's
         if part.__name__ not in found:
-            write(found | {part.__name__: part()})
-            found = json.loads(RESULTS.read_text())
+            found[part.__name__] = part()
+            write(found)
     done = {(row["command"], row["photo"]) for row in found["gains"]}
     for name, command in itertools.product(names, ("denoise", "dejpeg", "upscale", "inpaint")):
         if (command, name) not in done:

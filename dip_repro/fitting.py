@@ -187,7 +187,7 @@ class Fit:
                 while self.iteration < until:
                     loss = self.step()
                 report = self.report(loss, start)
-                if self.checkpoint and time.monotonic() - last_saved > self.checkpoint_seconds:
+                if time.monotonic() - last_saved > self.checkpoint_seconds:
                     self.save()
                     last_saved = time.monotonic()
                 yield report

@@ -49,7 +49,7 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
     means = done.mean(numeric_only=True).to_frame(f"mean of {len(done)} done").T.head(len(done))
     text = formatted(pd.concat([frame, means]).rename_axis("image"), format)
     columns = [sentence(title, tables.summary(frame, column)) for title, column in tables.COLUMNS.items()]
-    about = [f"ours: {declared.ours}, {declared.ours.compute}. {declared.ours.why}"]
+    about = [f"ours: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"]
     return "\n\n".join([declared.title + " (PSNR in dB)", text, *columns, *about, *printed(name)])
 
 
@@ -135,7 +135,7 @@ def results(folder: Path = RESULTS) -> str:
 def rules() -> list[str]:
     declared: dict[tuple[str, str, str], list[str]] = {}
     for table in tables.TABLES.values():
-        declared.setdefault((str(table.ours), table.ours.compute, table.ours.why), []).append(f"`{table.name}`")
+        declared.setdefault((table.ours.what, table.ours.compute, table.ours.why), []).append(f"`{table.name}`")
     return [f"- {', '.join(names)}: {rule}, {compute}. {why}" for (rule, compute, why), names in declared.items()]
 
 
@@ -361,8 +361,7 @@ def laptop(folder: Path = RESULTS) -> str:
             "networks, minutes to an hour each on one core. PSNR in dB; *ours* is the image that the run is scored by, "
             f"*baseline* the best of those that need no network; level: within {tables.MARGINAL} dB. Flash is beside a "
             "guided filter of middling strength; set by the truth, that filter does as well as ours in small (notebook "
-            "06). The enhancement has no truth to be scored by; notebook 07 has it "
-            "beside its baselines.",
+            "06). The enhancement has no truth to be scored by; notebook 07 has it beside its baselines.",
             tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run")) + "\n",
         ]
     )

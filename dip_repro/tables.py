@@ -41,9 +41,6 @@ class Rule:
     why: str
     of: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        return self.what
-
 
 @dataclass(frozen=True)
 class Table:
