@@ -47,7 +47,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The lock from what pyproject.toml allows, in a fresh environment.
+# The lock from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test,cluster]'
