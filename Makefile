@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 # The quick profile is sized for two cores; more gain it nothing, and lose much where others use them too.
 THREADS ?= 2
+# Test files and notebooks side by side, as many as have cores.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // $(THREADS)))')
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
@@ -24,7 +26,7 @@ figures: $(VENV)/installed
 	$(BIN)/dip-repro report
 
 test: $(VENV)/installed lint
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
+	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
 # The study as a website, build/site/index.html, from what is stored: nothing is run.
 site: $(VENV)/installed

@@ -13,11 +13,10 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro import images, records
 from dip_repro.averaging import of_runs
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import RESULTS, Experiment, Run
+from dip_repro.runs import RESULTS, Experiment, Run, recorded
 from dip_repro.tasks import Sampled
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # to choose from
@@ -76,11 +75,6 @@ AVERAGING_LONG = Experiment(
 )
 
 
-def recorded(runs: tuple[Run, ...], folder: Path = RESULTS) -> list[pd.DataFrame]:
-    """Return the histories of the records of `runs`."""
-    return [records.history(records.load(folder / f"{run.name}.json")) for run in runs]
-
-
 def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFrame:
     """Return a row a run: PSNR in dB, at the end and of the best iterate; what `Samples.calibration` says."""
     rows = [
@@ -108,11 +102,6 @@ def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
     truths = {run.task.image: run.task.problem(run.seed).truth for run in runs if not run.settings.weight_noise}
     table = {image: of_runs(plain[image], truth) for image, truth in truths.items() if truth is not None}
     return pd.DataFrame(table, index=pd.RangeIndex(1, len(next(iter(table.values()))) + 1, name="runs"))
-
-
-def stored(runs: tuple[Run, ...], folder: Path = RESULTS) -> list[Tensor]:
-    """Return the averages beside the records of `runs`."""
-    return [images.open_image(folder / f"{run.name}.png") for run in runs]
 
 
 def measured(runs: tuple[Run, ...], histories: list[pd.DataFrame], of_averages: pd.DataFrame) -> dict[str, float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import pandas as pd
 import torch
+from torch import Tensor
 
-from dip_repro import metrics, records, runtime, stopping
+from dip_repro import images, metrics, records, runtime, stopping
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import ROOT, UserError
@@ -169,6 +172,16 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
     record["scores"]["ssim"] = round(metrics.ssim(getattr(result, run.scored), problem.truth), 5)
     record["run"]["best_iteration_by_truth"] = int(history.iteration[best])
     return record
+
+
+def recorded(runs: Iterable[Run], folder: Path = RESULTS) -> list[pd.DataFrame]:
+    """Return the histories of the records of `runs`."""
+    return [records.history(records.load(folder / f"{run.name}.json")) for run in runs]
+
+
+def stored(runs: Iterable[Run], folder: Path = RESULTS) -> list[Tensor]:
+    """Return the scored images (C, H, W) beside the records of `runs`, of 8 bits."""
+    return [images.open_image(folder / f"{run.name}.png") for run in runs]
 
 
 @dataclass(frozen=True)

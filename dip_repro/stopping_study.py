@@ -11,6 +11,7 @@ Budget: the profile `quick`, 54 fits of 600 iterations, 13 minutes of one core; 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -74,7 +75,7 @@ def rotated(levels: dict[str, tuple], images: list[str]) -> list[tuple]:
 
 
 def study(name: str, title: str, levels: dict[str, tuple], images: dict[str, int], twins: int) -> Experiment:
-    """`quick` has an image for each level, `laptop` two; the first `twins`, or half, are run with pixels held out too."""
+    """`quick` has an image for each level, `laptop` two; the first `twins`, or half, also hold pixels out."""
     few, half = list(images)[: len(levels["gaussian"])], list(images)[: len(images) // 2]
     return Experiment(
         name,
@@ -126,13 +127,32 @@ CANDIDATES = {
 
 # The best of each on the tuning set, the winner first: what `tuned` says of all its records, before "stopping" was run.
 CHOSEN = {
-    "moving variance": Candidate("variance_20", stopping.Lowest(50), "average"),
-    "held-out pixels": Candidate("held_average", stopping.Lowest(50), "average"),
-    "fixed count": Candidate("nothing", stopping.Count(400), "average"),
-    "exponential variance": Candidate("variance_0.05", stopping.Lowest(100), "average"),
-    "discrepancy": Candidate("discrepancy_average", stopping.Below(0.9), "average"),
+    "quick": {
+        "moving variance": Candidate("variance_20", stopping.Lowest(50), "average"),
+        "held-out pixels": Candidate("held_average", stopping.Lowest(50), "average"),
+        "fixed count": Candidate("nothing", stopping.Count(400), "average"),
+        "exponential variance": Candidate("variance_0.05", stopping.Lowest(100), "average"),
+        "discrepancy": Candidate("discrepancy_average", stopping.Below(0.9), "average"),
+    }
 }
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
+
+
+def judged(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the `outcomes` of the chosen rules on the set that they were not tuned on."""
+    return outcomes(STOPPING.runs(profile), {name: [chosen] for name, chosen in CHOSEN[profile].items()}, folder)
+
+
+def measured(found: pd.DataFrame, winner: str) -> dict[str, float]:
+    """Return the quantities of the claims of notebook 13 on the rule that won, in dB; none of no outcomes."""
+    if not len(found):
+        return {}
+    gap, of_count = (found.gap[found.rule == rule] for rule in (winner, "fixed count"))
+    return {
+        "median_gap_db": gap.median(),
+        "gap_of_90_percent_db": gap.quantile(0.9),
+        "count_less_rule_db": of_count.quantile(0.9) - gap.quantile(0.9),
+    }
 
 
 def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: Path = RESULTS) -> pd.DataFrame:
@@ -162,10 +182,10 @@ def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: P
     return pd.DataFrame(rows, columns=OUTCOME).astype({"gap": float, "saved": float})
 
 
-def by_kind(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the gap of each rule in dB, by kind of damage and over all: median, 90th percentile; and what it saves."""
+def by_kind(found: pd.DataFrame, rules: Iterable[str]) -> pd.DataFrame:
+    """Return the gap of `rules` in dB, by kind of damage and over all: median, 90th percentile; and what each saves."""
     table = {}
-    for rule in CHOSEN:
+    for rule in rules:
         mine = found[found.rule == rule]
         row: dict[tuple[str, str], float] = {}
         for kind in (*LEVELS, "all"):
@@ -196,7 +216,9 @@ def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
     return best.sort_values("shared")
 
 
-def live(run: Run, device: str = "auto") -> tuple[Problem, pd.DataFrame, dict[str, stopping.Rule]]:
+def live(
+    run: Run, chosen: dict[str, Candidate], device: str = "auto"
+) -> tuple[Problem, pd.DataFrame, dict[str, stopping.Rule]]:
     """Run a fit, and its twin with pixels held out, to their ends under the eyes of every rule that can see them.
 
     Returns the problem, the history of the fit with every pixel, and the rules with what each of them kept.
@@ -205,7 +227,7 @@ def live(run: Run, device: str = "auto") -> tuple[Problem, pd.DataFrame, dict[st
     problems, histories = [], []
     for one in (run, without_held_out(run)):
         signals = one.task.problem(run.seed).signals  # not those of the log: each has a memory
-        able = {name: c for name, c in CHOSEN.items() if c.signal in signals}
+        able = {name: c for name, c in chosen.items() if c.signal in signals}
         rules |= {name: stopping.Rule(name, signals[c.signal], c.criterion, c.keep) for name, c in able.items()}
         problem, fit = prepare(one, device)
         for report in watched(fit):
@@ -213,7 +235,7 @@ def live(run: Run, device: str = "auto") -> tuple[Problem, pd.DataFrame, dict[st
                 rules[name].see(report.iteration, report.image, report.average)
         problems.append(problem)
         histories.append(fit.result.history)
-    return problems[0], histories[0], {name: rules[name] for name in CHOSEN if name in rules}
+    return problems[0], histories[0], {name: rules[name] for name in chosen if name in rules}
 
 
 def agrees(history: pd.DataFrame, run: Run, folder: Path = RESULTS, within_db: float = 0.5) -> bool:

@@ -427,22 +427,3 @@ def names_of(set_name: str, factor: int, method: str) -> list[str]:
     """Return the names of a method's published super-resolved images: ("Set5", 4, "no_prior")."""
     start = f"project-page/SR/{set_name}/x{factor}/"
     return [name for name in images.registry() if name.startswith(start) and name.endswith(f"_{method}.png")]
-
-
-def on_front(cost: pd.Series, quality: pd.Series) -> pd.Series:
-    """Return which rows lie on the Pareto front: nothing that costs no more is better, nor as good and cheaper.
-
-    A quality of NaN is never on it.
-    """
-    beaten = {
-        name: (
-            (cost <= cost[name]) & (quality > quality[name]) | (cost < cost[name]) & (quality >= quality[name])
-        ).any()
-        for name in cost.index
-    }
-    return quality.notna() & ~pd.Series(beaten)
-
-
-def first_below(history: pd.DataFrame, column: str, level: float) -> float:
-    """Return the first iteration at which a column of a history is at most `level`, inf where it never is."""
-    return history.iteration[history[column] <= level].min() if (history[column] <= level).any() else math.inf

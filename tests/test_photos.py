@@ -13,7 +13,7 @@ from dip_repro.stopping_study import CHOSEN
 
 
 def test_the_rule_is_the_one_that_won():
-    name, candidate = next(iter(CHOSEN.items()))
+    name, candidate = next(iter(CHOSEN["quick"].items()))
     rule = stopping.recommended()
     assert (rule.name, rule.criterion, rule.keep) == (name, candidate.criterion, candidate.keep)
     assert candidate.signal == f"variance_{rule.signal.seen.maxlen}"

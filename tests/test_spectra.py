@@ -1,12 +1,10 @@
 """Spectra against signals whose spectra are known, and the targets whose spectra are compared."""
 
-import pandas as pd
 import pytest
 import torch
 
 from dip_repro import images, spectra
 from dip_repro.runtime import UserError
-from dip_repro.tables import on_front
 from dip_repro.tasks import Target
 
 SIDE = 64
@@ -97,8 +95,3 @@ def test_a_target_is_watched_by_band_and_has_no_truth():
     assert problem.truth is None
     for band in spectra.BANDS:
         assert watched[band] == 0 and watched[f"{band}_average"] == pytest.approx(1)
-
-
-def test_the_front_is_what_nothing_beats():
-    cost, quality = (pd.Series(values, index=list("abcde")) for values in ([1, 2, 2, 3, 4], [5, 7, 6, 7, 8]))
-    assert on_front(cost, quality).to_dict() == {"a": True, "b": True, "c": False, "d": False, "e": True}

@@ -173,8 +173,9 @@ def test_the_two_sets_share_neither_image_nor_level():
         assert levels == {(kind, level) for kind, steps in study.LEVELS.items() for level in steps}
 
 
-def test_the_parameters_are_those_that_the_tuning_set_chose():
-    assert list(study.tuned().candidate.to_dict().items()) == list(study.CHOSEN.items())
+@pytest.mark.parametrize("profile", study.CHOSEN)
+def test_the_parameters_are_those_that_the_tuning_set_chose(profile):
+    assert list(study.tuned(profile).candidate.to_dict().items()) == list(study.CHOSEN[profile].items())
 
 
 def test_noise_of_each_kind_is_as_strong_as_it_says():
