@@ -1,8 +1,8 @@
 """The table of speed: the project's loop against the frozen textbook loop, interleaved in fresh processes.
 
-    python benchmarks/bench.py [--rounds 2]
+    python benchmarks/bench.py [--device cpu] [--rounds 2]
 
-Writes benchmarks/results/cpu.json and README's section on speed, and prints a table: seconds a step (least of the
+Writes benchmarks/results/DEVICE.json and README's section on speed, and prints a table: seconds a step (least of the
 medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the
 FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
 """
@@ -27,11 +27,12 @@ BEGIN, END = "<!-- speed: written by make bench -->", "<!-- end of speed -->"
 HERE = Path(__file__).parent
 DEFAULT = {"size": 256, "depth": 5, "width": 128}
 SHAPES = [DEFAULT | change for change in ({"size": 128}, {}, {"size": 512}, {"width": 64}, {"depth": 3})]
-LOOPS = {
-    "textbook": ["textbook.py"],
-    "project": ["project.py"],
-    "project, bfloat16": ["project.py", "--precision", "bfloat16"],
-}
+RESULTS = HERE / "results"
+# The textbook loop has PyTorch's own defaults, on a GPU TF32 for convolutions alone.
+LOOPS = {"textbook": ["textbook.py"], "project": ["project.py"]}
+LOOPS |= {f"project, {precision}": ["project.py", "--precision", precision] for precision in ("tf32", "bfloat16")}
+LOOPS |= {f"{name}, compiled": [*LOOPS[name], "--compiled"] for name in ("project, tf32", "project, bfloat16")}
+ON_CPU = ("textbook", "project", "project, bfloat16")
 
 
 def call(script: str, *arguments) -> dict:
@@ -56,11 +57,17 @@ def count(size: int, depth: int, width: int) -> dict:
     return {"gflop": counter.get_total_flops() / 1e9, "gb": 4 * passes * sum(elements) / 1e9}
 
 
+def section() -> str:
+    """Return README's section on speed, from the saved results."""
+    paths = [RESULTS / f"{device}.json" for device in ("cpu", "cuda")]
+    return "\n\n".join(readme(json.loads(path.read_text())) for path in paths if path.exists())
+
+
 def readme(result: dict) -> str:
-    """Return README's section on speed, from a saved result."""
     machine, device = result["machine"], result["provenance"]["device"]
+    cores = f", {machine['threads']} cores" * (result["device"] == "cpu")
     lines = [
-        f"{result['date']}, {device}, {machine['threads']} cores, PyTorch {machine['torch'].split('+')[0]}; "
+        f"{result['date']}, {device}{cores}, PyTorch {machine['torch'].split('+')[0]}; "
         f"{machine['float32_matmul_gflops']:.0f} GFLOP/s of float32 matrix product. "
         "The default network; the textbook loop is the same network written plainly.",
         "",
@@ -79,15 +86,19 @@ def readme(result: dict) -> str:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=2)
-    rounds = parser.parse_args().rounds
-    machine = call("machine.py")
+    device, rounds = vars(parser.parse_args()).values()
+    where = runtime.pick_device(device)
+    loops = {name: loop for name, loop in LOOPS.items() if device != "cpu" or name in ON_CPU}
+    machine = call("machine.py", "--device", device)
     rows = []
     for shape in SHAPES:
         arguments = [part for name, value in shape.items() for part in (f"--{name}", value)]
-        runs = [(name, call(*loop, *arguments)) for _ in range(rounds) for name, loop in LOOPS.items()]
+        arguments += ["--device", device]
+        runs = [(name, call(*loop, *arguments)) for _ in range(rounds) for name, loop in loops.items()]
         counted = count(**shape)
-        for name in LOOPS:
+        for name in loops:
             mine = [result for loop, result in runs if loop == name]
             seconds = min(result["median_s"] for result in mine)
             rows.append(
@@ -96,22 +107,22 @@ def main():
                 | {"share": round(counted["gflop"] / seconds / machine["float32_matmul_gflops"], 3)}
             )
         textbook = next(row["seconds"] for row in rows if row["loop"] == "textbook" and row.items() >= shape.items())
-        for row in rows[-len(LOOPS) :]:
+        for row in rows[-len(loops) :]:
             row["ratio"] = round(row["seconds"] / textbook, 3)
-        print(pd.DataFrame(rows[-len(LOOPS) :]).to_string(index=False, header=len(rows) == len(LOOPS)), flush=True)
+        print(pd.DataFrame(rows[-len(loops) :]).to_string(index=False, header=len(rows) == len(loops)), flush=True)
     exponents = {}
-    for name in LOOPS:
+    for name in loops:
         by_size = {r["size"]: r["seconds"] for r in rows if r["loop"] == name and (r["depth"], r["width"]) == (5, 128)}
         exponents[name] = round(math.log(by_size[512] / by_size[128]) / math.log(16), 2)
         print(f"{name}: cost grows as pixels to the power {exponents[name]}")
-    result = {"date": str(datetime.date.today()), "machine": machine, "rows": rows, "exponents": exponents}
-    result["provenance"] = runtime.provenance(torch.device("cpu"))
-    with runtime.written_whole(HERE / "results" / "cpu.json") as partial:
+    result = {"date": str(datetime.date.today()), "device": device, "machine": machine}
+    result |= {"rows": rows, "exponents": exponents, "provenance": runtime.provenance(where)}
+    with runtime.written_whole(RESULTS / f"{device}.json") as partial:
         partial.write_text(json.dumps(result, indent=1) + "\n")
     page = runtime.ROOT / "README.md"
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    page.write_text(before + BEGIN + "\n" + readme(result) + "\n" + END + after)
+    page.write_text(before + BEGIN + "\n" + section() + "\n" + END + after)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The project's loop on the same work as `textbook.py`: one line of JSON, the same fields.
 
-python benchmarks/project.py --size 256 --iterations 6 [--precision bfloat16]
+python benchmarks/project.py --size 256 --iterations 6 [--precision bfloat16] [--device cuda] [--compiled]
 """
 
 import argparse
@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--compiled", action="store_true")
     args = parser.parse_args()
 
     allocator = runtime.tune_allocator()
@@ -34,7 +35,7 @@ def main():
     x0 = torch.rand(3, args.size, args.size)
     # A report at every iteration would read the loss each time; the loop's own stride is what users get.
     settings = Settings(10**6, rollback_threshold=float("inf"))
-    fit = Fit(x0, Identity(), network, z, settings, precision=args.precision)
+    fit = Fit(x0, Identity(), network, z, settings, precision=args.precision, compiled=args.compiled)
 
     seconds = []
     for _ in range(args.warmup + args.iterations):
@@ -51,6 +52,7 @@ def main():
                 "width": args.width,
                 "device": args.device,
                 "precision": args.precision,
+                "compiled": args.compiled,
                 "allocator": allocator,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,

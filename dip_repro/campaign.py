@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import multiprocessing
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -54,14 +53,14 @@ def claimed(path: Path) -> Iterator[bool]:
         Path(lock.name).unlink(missing_ok=True)  # who waits on the old file finds the record, or works beside: alike
 
 
-def attempt(run: Run, folder: Path, device: str, precision: str, until: float, progress: bool) -> str:
+def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool, until: float, progress: bool) -> str:
     """Perform one run in this process, and say what became of it: finished, interrupted or elsewhere."""
     if time.time() > until:
         return "interrupted"
     with claimed(folder / f"{run.name}.json") as mine:
         if not mine:
             return "elsewhere"
-        done = runs.perform(run, folder, device, precision, progress, until)
+        done = runs.perform(run, folder, device, precision, compiled, progress, until)
     return "finished" if done else "interrupted"
 
 
@@ -91,7 +90,7 @@ def executor(workers: int, scheduler: str | None) -> Executor:
     if workers == 1:
         return Inline()
     # More threads than cores bring a step from tenths of a second to seconds. (Dask sees to that by itself.)
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, torch.get_num_threads() // workers)
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,))
 
@@ -101,6 +100,7 @@ def campaign(
     folder: Path = runs.RESULTS,
     device: str = "auto",
     precision: str = "float32",
+    compiled: bool = False,
     budget: float = math.inf,
     workers: int = 1,
     scheduler: str | None = None,
@@ -122,7 +122,7 @@ def campaign(
     for _ in range(MOST_DEATHS):
         left = {name: run for name, run in named.items() if name not in became}
         with executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
-            how = Path(folder).absolute(), device, precision, until, alone
+            how = Path(folder).absolute(), device, precision, compiled, until, alone
             futures = {pool.submit(attempt, run, *how): name for name, run in left.items()}
             for future in as_completed(futures):
                 name = futures[future]

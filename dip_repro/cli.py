@@ -26,7 +26,10 @@ app = typer.Typer(
 
 Profile = Annotated[str, typer.Option(help="quick (a first look), laptop (the real effect) or paper (its settings)")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda")]
-Precision = Annotated[str, typer.Option(help="float32, or bfloat16: faster where the processor knows it")]
+Precision = Annotated[str, typer.Option(help="float32; bfloat16 or (NVIDIA) tf32: faster where the device knows it")]
+Compiled = Annotated[
+    bool, typer.Option("--compiled", help="compile the network first: a minute, for long runs on a GPU")
+]
 Photo = Annotated[Path, typer.Argument(help="PNG, JPEG, WebP or TIFF; grey or colour")]
 Output = Annotated[Path | None, typer.Option("--out", help="to write [default: PHOTO-restored.png; 16 bits: .tif]")]
 Iterations = Annotated[int, typer.Option(help="at the most: the fit is stopped where its iterates change least")]
@@ -61,6 +64,7 @@ def run(
     profile: Profile = "quick",
     device: Device = "auto",
     precision: Precision = "float32",
+    compiled: Compiled = False,
     out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
     budget: Annotated[str, typer.Option(help="stop cleanly after this time, such as 9m or 2h")] = "",
     workers: Annotated[int, typer.Option(help="processes, the cores shared out among them")] = 1,
@@ -70,7 +74,7 @@ def run(
     """Run experiments without Jupyter; finished records are kept, interrupted runs go on."""
     queue = {run.name: run for run in campaign.select(selection, profile)}
     outcome = campaign.campaign(
-        queue.values(), out, device, precision, seconds(budget) if budget else math.inf, workers, scheduler
+        queue.values(), out, device, precision, compiled, seconds(budget) if budget else math.inf, workers, scheduler
     )
     for name in outcome.finished:
         tell(queue[name], out, profile, figure)

@@ -90,7 +90,7 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
     Where there is none, nothing is scored: the history and the record hold the loss.
 
-    `how` goes to `Fit`: checkpoint, precision.
+    `how` goes to `Fit`: checkpoint, precision, compiled.
     """
     problem = problem_of(run)
     assert problem.z is not None  # drawn there
@@ -111,6 +111,7 @@ def perform(
     folder: Path = RESULTS,
     device: str = "auto",
     precision: str = "float32",
+    compiled: bool = False,
     progress: bool = True,
     until: float = math.inf,
 ) -> dict | None:
@@ -127,10 +128,12 @@ def perform(
         raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
-    provenance = runtime.provenance(where) | {"precision": precision}  # the code as it stands before the run
+    # The code as it stands before the run.
+    provenance = runtime.provenance(where) | {"precision": precision} | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
     rule = stopping.recommended() if run.early else None
-    problem, fitting = prepare(run, device, checkpoint=None if rule else checkpoint, precision=precision)
+    kept = None if rule else checkpoint
+    problem, fitting = prepare(run, device, checkpoint=kept, precision=precision, compiled=compiled)
     result = finish(fitting, progress, until, rule)
     if not fitting.stopped:
         return None

@@ -178,5 +178,42 @@ def test_a_collapsed_output_is_rolled_back(colour):
 def test_bfloat16_convolutions_stay_near():
     full, half = (finish(start(precision=p), progress=False).history.loss.iloc[-1] for p in ("float32", "bfloat16"))
     assert full != half and abs(full - half) < 0.2 * full
-    with pytest.raises(UserError, match="float32, bfloat16"):
+    with pytest.raises(UserError, match="float32, tf32, bfloat16"):
         start(precision="float8")
+
+
+def test_tf32_is_there_only_where_it_is_asked_for():
+    runtime.set_precision("tf32", torch.device("cuda"))
+    assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
+    start()
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+    with pytest.raises(UserError, match="NVIDIA"):
+        start(precision="tf32")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_compiled_network_is_the_same_function(monkeypatch, precision):
+    graphs, compile = [], torch.compile
+
+    def traced(network, **how):
+        graphs.append(how)
+        return compile(network, backend="aot_eager", dynamic=how["dynamic"])  # traced whole, without a C++ compiler
+
+    monkeypatch.setattr(torch, "compile", traced)
+    run, plain = (start(precision=precision, compiled=c) for c in (True, False))
+    assert run.f is not run.network and len(graphs) == 1 and all(p.grad is None for p in run.network.parameters())
+    result, other = (finish(fit, progress=False) for fit in (run, plain))
+    assert result.history.loss.to_numpy() == pytest.approx(other.history.loss.to_numpy(), rel=0.01)
+
+
+def test_what_cannot_be_compiled_is_fitted_as_it_is(monkeypatch):
+    def without_compiler(network, **how):
+        def f(z):
+            raise RuntimeError("Cannot find a working triton installation\nmore")
+
+        return f
+
+    monkeypatch.setattr(torch, "compile", without_compiler)
+    with pytest.warns(UserWarning, match="not compiled, so the fit takes longer: Cannot find a working triton"):
+        run = start(compiled=True)
+    assert torch.equal(finish(run, progress=False).image, finish(start(), progress=False).image)
