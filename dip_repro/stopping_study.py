@@ -133,7 +133,14 @@ CHOSEN = {
         "fixed count": Candidate("nothing", stopping.Count(400), "average"),
         "exponential variance": Candidate("variance_0.05", stopping.Lowest(100), "average"),
         "discrepancy": Candidate("discrepancy_average", stopping.Below(0.9), "average"),
-    }
+    },
+    "laptop": {
+        "moving variance": Candidate("variance_20", stopping.Lowest(200), "average"),
+        "held-out pixels": Candidate("held_average", stopping.Lowest(50), "average"),
+        "exponential variance": Candidate("variance_0.1", stopping.Lowest(200), "average"),
+        "fixed count": Candidate("nothing", stopping.Count(550), "average"),
+        "discrepancy": Candidate("discrepancy_average", stopping.Below(1.0), "average"),
+    },
 }
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
 
