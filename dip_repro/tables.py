@@ -218,16 +218,15 @@ def laptop(folder: Path = RESULTS) -> dict[str, tuple[Run, dict]]:
 
 
 def score_baselines(folder: Path = RESULTS) -> None:
-    """Score the baselines of each of them, and store that in `folder`; what is there already is kept."""
-    done = laptop(folder)
-    stored = baseline_scores(folder)
-    rows = [row for row in stored.itertuples(index=False) if row.run in done]
-    for name in done.keys() - set(stored.run):
-        run, record = done[name]
+    """Score the baselines of each of them, and store that in `folder`; what stands there of the same record is kept."""
+    done = {(name, record["key"]): run for name, (run, record) in laptop(folder).items()}
+    rows = [row for row in baseline_scores(folder).itertuples(index=False) if (row.run, row.key) in done]
+    for name, key in done.keys() - {(row.run, row.key) for row in rows}:
+        run = done[name, key]
         problem = run.task.problem(run.seed)
         if problem.truth is not None:
             for baseline, image in problem.baselines.items():
-                rows.append((name, record["key"], baseline, round(float(problem.score(image(), problem.truth)), 4)))
+                rows.append((name, key, baseline, round(float(problem.score(image(), problem.truth)), 4)))
     with written_whole(folder / BASELINES) as partial:
         pd.DataFrame(rows, columns=BASELINE).sort_values(BASELINE).to_csv(partial, index=False)
 
