@@ -264,6 +264,12 @@ def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
+def in_short(*names: str) -> pd.DataFrame:
+    """Return `beside_baselines` of several experiments without what each run took, to be read in a notebook."""
+    every = pd.concat([beside_baselines(name) for name in names])
+    return every.drop(columns=["iterations", "seconds"]).round(2)
+
+
 def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
     """Return, of each cell done, the PSNR of the image that is scored less the authors', in dB, by iteration."""
     authors, found = cells(name, folder).authors, {}
