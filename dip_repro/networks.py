@@ -128,9 +128,10 @@ class Hourglass(nn.Module):
         """Say so, before computing, where an image is too small for the depth."""
         least = 2**self.config.depth + 1
         if min(height, width) < least:
+            shallower = "; use a shallower network" if self.config.depth > 1 else ""
             raise UserError(
                 f"an image of {height}×{width} is too small for depth {self.config.depth}: "
-                f"each side must be at least {least}; use a shallower network"
+                f"each side must be at least {least}{shallower}"
             )
 
 

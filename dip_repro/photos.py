@@ -47,7 +47,7 @@ class Restoration:
         known: Tensor | None = None,
         device: str = "auto",
     ):
-        where = runtime.pick_device(device)
+        where, network = runtime.pick_device(device), as_deep_as_fits(network, size)
         self.photo, self.known, self.size = photo, known, size
         z = noise_input(network.in_channels, size, seed=0).to(where)
         built = network.build().to(where)
@@ -222,6 +222,13 @@ def in_tiles(piece: Callable[..., Restoration], photo: Tensor, tile: int, by: in
 def sized(width: int, photo: Tensor) -> NetworkConfig:
     """Return the paper's network at `width` filters a level (128 are the paper's), for a grey or a colour photo."""
     return NetworkConfig.uniform(width, depth=5, out_channels=len(photo))
+
+
+def as_deep_as_fits(network: NetworkConfig, size: tuple[int, ...]) -> NetworkConfig:
+    """Return the network with the scales, from the outermost on, that `size` = (H, W) has room for, at least one."""
+    depth = max(1, min(network.depth, (min(size) - 1).bit_length() - 1))  # a side is more than 2^depth
+    lists = ("n_d", "n_u", "n_s", "k_d", "k_u", "k_s")
+    return replace(network, **{name: getattr(network, name)[:depth] for name in lists})
 
 
 def denoise(photo: Tensor, iterations: int = 1800, width: int = 128, tile: int = TILE, device: str = "auto"):

@@ -29,6 +29,9 @@ class Count:
 
     at: int
 
+    def __str__(self) -> str:
+        return f"{self.at} iterations are done"
+
     def kept(self, curve: Curve) -> int:
         return len(curve) - 1
 
@@ -45,6 +48,9 @@ class Lowest:
 
     patience: int
 
+    def __str__(self) -> str:
+        return f"no lower value for {self.patience} iterations"
+
     def kept(self, curve: Curve) -> int:
         return min(range(len(curve)), key=lambda i: (curve[i][1], -i))
 
@@ -57,6 +63,9 @@ class Below:
     """Stop, and keep that image, when the signal is at most `level`."""
 
     level: float
+
+    def __str__(self) -> str:
+        return f"at most {self.level:g}"
 
     def kept(self, curve: Curve) -> int:
         return len(curve) - 1
@@ -199,7 +208,7 @@ class Rule:
     def why(self) -> str:
         """What was kept, and why, in a sentence."""
         last = self.curve[-1][0] if self.curve else 0
-        ended = f"{self.criterion} at iteration {last}" if self.stopped else f"the fit ended at iteration {last}"
+        ended = f"{self.criterion}, at iteration {last}" if self.stopped else f"the fit ended at iteration {last}"
         return f"{self.name}: {ended}; the {self.keep} of iteration {self.iteration} is kept"
 
 
@@ -210,4 +219,4 @@ def recommended() -> Rule:
 
 def counted(iterations: int) -> Rule:
     """Return a new rule that ends a fit after `iterations` and keeps the average: for what has no noise."""
-    return Rule("a count", nothing, Count(iterations), "average")
+    return Rule("a set count", nothing, Count(iterations), "average")

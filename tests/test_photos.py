@@ -5,6 +5,7 @@ import torch
 from conftest import PHOTO, call
 
 from dip_repro import corruptions, images, photos, pictures, stopping
+from dip_repro.experiments import SNAIL
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Identity
@@ -38,6 +39,18 @@ def test_sizes_and_channels():
     assert photos.dejpeg(grey, iterations=2, device="cpu").done(progress=False).shape == (1, 40, 40)
     with pytest.raises(UserError, match="2 or more"):
         photos.upscale(PHOTO, by=1)
+
+
+def test_a_small_photo_takes_a_shallower_network():
+    for side, depth in ((40, 5), (33, 5), (32, 4), (5, 2), (3, 1)):
+        photo = PHOTO[:, :side]
+        restoration = photos.denoise(photo, iterations=2, width=8, device="cpu")
+        assert restoration.fit.network.config.depth == depth
+        assert restoration.done(progress=False).shape == photo.shape
+    small = PHOTO[:, :20, :20]
+    assert photos.dejpeg(small, iterations=2, device="cpu").fit.network.config.n_d == SNAIL.n_d[:4]
+    with pytest.raises(UserError, match=r"at least 3$"):
+        photos.denoise(PHOTO[:, :1, :1])
 
 
 def test_it_stops_where_the_rule_says(monkeypatch):

@@ -36,7 +36,7 @@ def test_the_variance_of_the_iterates_has_its_valley_where_they_are_calmest(sign
     assert 0 <= rule.iteration - 210 <= 10 * late and rule.stopped
     assert rule.curve[-1][0] == rule.iteration + 100
     assert torch.equal(rule.image, ITERATES[rule.iteration // 10 - 1])
-    assert "Lowest(patience=100)" in rule.why and f"iteration {rule.iteration} is kept" in rule.why
+    assert "no lower value for 100 iterations, at" in rule.why and f"iteration {rule.iteration} is kept" in rule.why
 
 
 def test_the_variances_are_those_of_their_definition():
