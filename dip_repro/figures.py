@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.typing import HashableList
 from torch import Tensor
 
@@ -324,6 +325,9 @@ def fronts(scores: dict[str, pd.DataFrame], costs: list[str]) -> Figure:
             for name, x, y in zip(table.index, table[cost], table.psnr, strict=True):
                 axis.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK)
             axis.set(xscale="log", xlabel=cost, ylabel="PSNR (dB)", title=task)
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
             axis.margins(x=0.15, y=0.12)
             axis.spines[["top", "right"]].set_visible(False)
     return figure
