@@ -87,7 +87,7 @@ RESTORATION = Experiment(
                 Restoration(name, side=96),
                 NetworkConfig.uniform(width=32, depth=3, out_channels=1),
                 # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
-                restoration_settings(640, learning_rate=0.01),
+                restoration_settings(440, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),
@@ -127,7 +127,7 @@ MISSING = Experiment(
             "coins",
             48,
             NetworkConfig.uniform(width=32, depth=3, out_channels=1),
-            restoration_settings(240, learning_rate=0.01),
+            restoration_settings(180, learning_rate=0.01),
         ),
         "laptop": missing("laptop", "coins", 128, GREY, restoration_settings(1000, learning_rate=0.01)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
