@@ -18,8 +18,8 @@ from scipy import stats
 from dip_repro import runtime
 from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import Run, prepare
-from dip_repro.tasks import Denoising
+from dip_repro.study.runs import Run, prepare
+from dip_repro.study.tasks import Denoising
 
 IMAGES = ("astronaut", "chelsea", "coffee", "rocket", "retina", "hubble_deep_field")
 SEEDS = (1, 2, 3, 4, 5, 6)  # two gave intervals of ±0.13 dB, too wide to tell

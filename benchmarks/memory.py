@@ -13,8 +13,9 @@ import pandas as pd
 import torch
 from bench import call
 
-from dip_repro import runtime, tables
+from dip_repro import runtime
 from dip_repro.networks import Hourglass, NetworkConfig, memory_needed, noise_input
+from dip_repro.study import tables
 
 RESULT, NOTES = Path(__file__).parent / "results" / "memory.json", Path(__file__).parent / "NOTES.md"
 BEGIN, END = "<!-- memory: written by benchmarks/memory.py -->", "<!-- end of memory -->"

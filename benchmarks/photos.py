@@ -18,7 +18,9 @@ import skimage.io
 import torch
 from matplotlib import cbook
 
-from dip_repro import baselines, corruptions, images, metrics, photos, pictures, runtime, tables
+from dip_repro import baselines, corruptions, images, metrics, pictures, runtime
+from dip_repro.photo import restore
+from dip_repro.study import tables
 
 RESULTS = Path(__file__).parent / "results" / "photos.json"
 EARLIER = Path(__file__).parent / "results" / "photos-earlier.json"  # before each command had a rule of its own
@@ -44,10 +46,10 @@ def commands(name: str) -> dict[str, tuple]:
     known = corruptions.text_mask(less.shape[-2:], SCRIBBLE, 11)
     small = corruptions.decimated(truth, 4)
     return {
-        "denoise": (truth, noisy, lambda: photos.denoise(noisy)),
-        "dejpeg": (truth, blocks, lambda: photos.dejpeg(blocks)),
-        "inpaint": (less, less * known, lambda: photos.inpaint(less * known, known)),
-        "upscale": (truth, baselines.enlarge(small, 4), lambda: photos.upscale(small, 4)),
+        "denoise": (truth, noisy, lambda: restore.denoise(noisy)),
+        "dejpeg": (truth, blocks, lambda: restore.dejpeg(blocks)),
+        "inpaint": (less, less * known, lambda: restore.inpaint(less * known, known)),
+        "upscale": (truth, baselines.enlarge(small, 4), lambda: restore.upscale(small, 4)),
     }
 
 
@@ -78,7 +80,7 @@ def seam() -> dict:
     """Denoise a photo in two tiles; return how steep the error is where they meet, and where they do not."""
     truth = metrics.quantise(images.resize(pictures.as_picture(PHOTOS["motorcycle"]()).pixels, 224))[:, :128]
     noisy = corruptions.gaussian_noise(truth, 25, seed=1)
-    tiles = photos.Tiles(lambda photo: photos.denoise(photo, iterations=600, width=64), noisy, tile=128, overlap=32)
+    tiles = restore.Tiles(lambda photo: restore.denoise(photo, iterations=600, width=64), noisy, tile=128, overlap=32)
     parts = []
     while len(parts) < 2:
         for _ in tiles.current.reports():
@@ -109,7 +111,7 @@ def seam() -> dict:
 def large() -> dict:
     """Go through a photo of 12 megapixels, two iterations a tile, and return the memory and the time of all of them."""
     photo = torch.rand(3, 3000, 4000, generator=torch.Generator().manual_seed(0))
-    tiles, started = photos.denoise(photo, iterations=2), time.perf_counter()
+    tiles, started = restore.denoise(photo, iterations=2), time.perf_counter()
     announced = tiles.memory_gb
     image = tiles.done(progress=False)
     step = tiles.spent / (2 * tiles.tiles)

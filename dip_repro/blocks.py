@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dip_repro.upsampled import convolve_upsampled, variance_upsampled
+from dip_repro.fast import convolve_upsampled, variance_upsampled
 
 # The readings for which `Up.first_convolution` is the same function as the plain way.
 SHORTCUT = {

@@ -15,8 +15,10 @@ import torch
 import typer
 from torch import nn
 
-from dip_repro import campaign, experiments, images, photos, pictures, records, report, runs
+from dip_repro import images, pictures
+from dip_repro.photo import restore
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.study import campaign, experiments, records, report, runs
 
 app = typer.Typer(
     help="Deep Image Prior, reproduced: run the paper's experiments, or restore a picture of your own.",
@@ -98,7 +100,7 @@ def seconds(duration: str) -> float:
 def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
     record = records.load(out / f"{one.name}.json")
     if figure and importlib.util.find_spec("matplotlib"):  # not on every machine that only computes
-        from dip_repro import figures
+        from dip_repro.study import figures
 
         figures.of_run(one, record, out)
     judged = {"PSNR in dB": record["scores"]} | record.get("measures", {})
@@ -165,7 +167,7 @@ def write_site(
     out: Annotated[Path, typer.Option(help="folder, emptied first")] = ROOT / "build" / "site",
 ) -> None:
     """Write the website of the study: every notebook as it is stored, and their contents."""
-    from dip_repro import site
+    from dip_repro.study import site
 
     typer.echo(f"{len(site.build(out))} pages; start with {out / 'index.html'}")
 
@@ -177,14 +179,14 @@ def denoise(
     iterations: Iterations = 1800,
     max_size: MaxSize = None,
     width: Width = 128,
-    tile: Tile = photos.TILE,
+    tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Take the noise off a photo."""
     picture = opened(photo, max_size)
-    restoration = photos.denoise(picture.pixels, iterations, width, tile, device)
+    restoration = restore.denoise(picture.pixels, iterations, width, tile, device)
     simpler = "non-local means (scikit-image) takes seconds, and is better on textures"
-    restore("denoise", restoration, picture, named(photo, out, picture), simpler)
+    carry_out("denoise", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
@@ -193,14 +195,14 @@ def dejpeg(
     out: Output = None,
     iterations: Count = 2400,
     max_size: MaxSize = None,
-    tile: Tile = photos.TILE,
+    tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Take JPEG's blocks off a photo."""
     picture = opened(photo, max_size)
-    restoration = photos.dejpeg(picture.pixels, iterations, tile, device)
+    restoration = restore.dejpeg(picture.pixels, iterations, tile, device)
     simpler = "total variation (scikit-image's denoise_tv_chambolle) takes seconds, and smooths blocks too"
-    restore("take JPEG's blocks off", restoration, picture, named(photo, out, picture), simpler)
+    carry_out("take JPEG's blocks off", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
@@ -211,14 +213,14 @@ def upscale(
     iterations: Annotated[int | None, typer.Option(help="all are done [default: 2000, above 4 times 4000]")] = None,
     max_size: MaxSize = None,
     width: Width = 128,
-    tile: Tile = photos.TILE,
+    tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Enlarge a photo."""
     picture = opened(photo, max_size)
-    restoration = photos.upscale(picture.pixels, by, iterations, width, tile, device)
+    restoration = restore.upscale(picture.pixels, by, iterations, width, tile, device)
     simpler = "Lanczos (Pillow) takes no time, and is about a dB below"
-    restore(f"enlarge {by} times", restoration, picture, named(photo, out, picture), simpler)
+    carry_out(f"enlarge {by} times", restoration, picture, named(photo, out, picture), simpler)
 
 
 @app.command()
@@ -230,21 +232,21 @@ def inpaint(
     iterations: Count = 6000,
     max_size: MaxSize = None,
     width: Width = 128,
-    tile: Tile = photos.TILE,
+    tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Fill in what is missing by the mask; what is known stays as it is."""
     picture, known = opened(photo, max_size), images.as_mask(images.open_image(mask), missing)
     if max_size and known.shape[-2:] != picture.pixels.shape[-2:]:
         known = (nn.functional.interpolate(known[None], picture.pixels.shape[-2:], mode="area")[0] == 1).float()
-    restoration = photos.inpaint(picture.pixels, known, iterations, width, tile, device)
+    restoration = restore.inpaint(picture.pixels, known, iterations, width, tile, device)
     out = named(photo, out, picture)
     preview = out.with_name(f"{photo.stem}-missing.png")
     pictures.save(torch.where(known > 0, picture.pixels, torch.tensor(MAGENTA)[:, None, None]), preview)
     share = float(1 - known.mean())
     typer.echo(f"{missing} in {mask.name} is missing: {share:.1%} of the pixels, magenta in {preview}")
     simpler = "biharmonic inpainting (scikit-image) does as well where holes are thin"
-    restore("fill in", restoration, picture, out, simpler)
+    carry_out("fill in", restoration, picture, out, simpler)
 
 
 def opened(photo: Path, max_size: int | None) -> pictures.Picture:
@@ -267,7 +269,7 @@ LONG = 600  # seconds; above, ways to make it shorter are suggested
 REFRESHED = 15  # seconds between two previews
 
 
-def restore(what: str, restoration: photos.Restoration, picture: pictures.Picture, out: Path, simpler: str) -> None:
+def carry_out(what: str, restoration: restore.Restoration, picture: pictures.Picture, out: Path, simpler: str) -> None:
     """Say what will be done and how long it may take, then do it; `out` is a preview until it is finished."""
     for _ in itertools.islice(restoration, 2):
         pass  # steps are timed on this device

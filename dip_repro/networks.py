@@ -79,6 +79,11 @@ class NetworkConfig:
         return cls(n_d=n, n_u=n, n_s=(skip,) * depth, k_d=k, k_u=k, k_s=(1,) * depth, **others)
 
 
+# The narrow network of the paper's JPEG example.
+NARROW = (8, 16, 32, 64, 128)
+SNAIL = NetworkConfig(in_channels=3, n_d=NARROW, n_u=NARROW, n_s=(0, 0, 0, 4, 4))
+
+
 class Hourglass(nn.Module):
     """x = f_θ(z): (1, in_channels, H, W) → (1, out_channels, H, W) in (0, 1), for any H, W > 2^depth.
 

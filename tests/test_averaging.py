@@ -6,15 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro import averaging, averaging_study, experiments
-from dip_repro.averaging import Samples
 from dip_repro.fitting import Fit, Settings, finish
 from dip_repro.metrics import psnr
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
-from dip_repro.runs import fitted
 from dip_repro.runtime import UserError
-from dip_repro.tasks import Sampled
+from dip_repro.study import experiments, samples
+from dip_repro.study.experiments import averaging
+from dip_repro.study.runs import fitted
+from dip_repro.study.samples import Samples
+from dip_repro.study.tasks import Sampled
 
 TRUTH = torch.rand(3, 24, 20, generator=torch.Generator().manual_seed(0))
 NETWORK = NetworkConfig.uniform(width=8, depth=2, skip=2, in_channels=4)
@@ -79,21 +80,21 @@ def test_a_calibrated_spread_is_found_so_and_a_bias_is_not_explained():
 
 def test_ranks_are_correlated_not_values():
     x = torch.linspace(-2, 2, 50)
-    assert averaging.rank_correlation(x, x.exp()) == pytest.approx(1)
-    assert averaging.rank_correlation(x, -x.exp()) == pytest.approx(-1)
+    assert samples.rank_correlation(x, x.exp()) == pytest.approx(1)
+    assert samples.rank_correlation(x, -x.exp()) == pytest.approx(-1)
 
 
 def test_the_mean_of_more_runs_with_independent_errors_gains_what_theory_says():
     draw = torch.Generator().manual_seed(2)
     truth = torch.full((3, 64, 64), 0.5)
     runs = [truth + 0.05 * torch.randn(truth.shape, generator=draw) for _ in range(4)]
-    scores = averaging.of_runs(runs, truth)
+    scores = samples.of_runs(runs, truth)
     assert len(scores) == 4 and scores[0] == pytest.approx(sum(float(psnr(x, truth)) for x in runs) / 4)
     assert scores[3] - scores[0] == pytest.approx(6.02, abs=0.2)
 
 
 def test_a_sampled_run_logs_its_mean_and_changes_nothing():
-    run = averaging_study.sampled("averaging", "quick", "astronaut")
+    run = averaging.sampled("averaging", "quick", "astronaut")
     settings = dataclasses.replace(run.settings, iterations=40)
     task = Sampled("astronaut", 32, noise_seed=0, burn_in=2)
     problem, result = fitted(dataclasses.replace(run, task=task, network=NETWORK, settings=settings))
@@ -120,19 +121,19 @@ def test_the_quantities_of_the_claims_and_none_where_nothing_was_fitted():
     runs = experiments.find("averaging").runs("quick")
     histories = [history([24, 23], 25)] * 3 + [history([24.5, 24.25], 26)]
     averages = pd.DataFrame({"astronaut": [25.0, 26.0, 26.5]}, index=[1, 2, 3])
-    found = averaging_study.measured(runs, histories, averages)
+    found = averaging.measured(runs, histories, averages)
     assert found["runs_over_one_db"] == pytest.approx(1.5) and found["sgld_over_average_db"] == pytest.approx(1)
     assert found["sgld_fall_db"] == pytest.approx(0.25) and found["runs_over_sgld_db"] == pytest.approx(0.5)
     assert (
         found["sgld_coverage"] == 0.8 and found["explained_over_plain"] == 0 and found["sgld_rank_correlation"] == 0.2
     )
-    assert averaging_study.measured(runs, [*histories[:3], history([9, 9], 9, loss=(0.04, 0.03))], averages) == {}
+    assert averaging.measured(runs, [*histories[:3], history([9, 9], 9, loss=(0.04, 0.03))], averages) == {}
 
 
 def test_only_plain_runs_are_averaged_image_by_image():
     runs = [run for run in experiments.find("averaging").runs("laptop") if run.seed < 2]
     truths = [run.task.problem(0).truth for run in runs]
     errors = [0.2 if run.settings.weight_noise else (-1) ** run.seed * 0.1 for run in runs]
-    table = averaging_study.means(runs, [truth + error for truth, error in zip(truths, errors, strict=True)])
+    table = averaging.means(runs, [truth + error for truth, error in zip(truths, errors, strict=True)])
     assert list(table) == ["astronaut", "coffee"] and list(table.index) == [1, 2]
     assert (table.loc[2] > table.loc[1] + 10).all()

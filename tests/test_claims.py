@@ -2,9 +2,9 @@ import tomllib
 
 import pytest
 
-from dip_repro import claims
-from dip_repro.claims import Claim
 from dip_repro.runtime import UserError
+from dip_repro.study import claims
+from dip_repro.study.claims import Claim
 
 GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", ("quick",), at_least=3)
 

@@ -7,8 +7,9 @@ import tifffile
 import torch
 from conftest import call
 
-from dip_repro import cli, experiments, images, pictures
+from dip_repro import cli, images, pictures
 from dip_repro.runtime import UserError
+from dip_repro.study import experiments
 
 
 def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
@@ -63,7 +64,7 @@ def test_the_package_imports_without_the_notebook_stack():
     code = (
         "import sys\n"
         "for name in ('pooch', 'dask', 'IPython', 'matplotlib'): sys.modules[name] = None\n"
-        "import dip_repro.cli, dip_repro.experiments, dip_repro.records"
+        "import dip_repro.cli, dip_repro.study.experiments, dip_repro.study.records"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

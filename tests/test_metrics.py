@@ -4,7 +4,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from dip_repro import corruptions, images, metrics, pictures, tables
+from dip_repro import corruptions, images, metrics, pictures
+from dip_repro.study import tables
 
 PUBLISHED = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior'")
 FOLDERS = {

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from dip_repro.blocks import Down, Skip, Up
+from dip_repro.fast import convolve_upsampled, up, variance_upsampled
 from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
 from dip_repro.runtime import UserError
-from dip_repro.upsampled import convolve_upsampled, up, variance_upsampled
 
 BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
 SMALL = {"width": 8, "skip": 2, "in_channels": 3}

@@ -7,10 +7,10 @@ import papermill
 import pytest
 import torch
 
-from dip_repro import figures, records
 from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, ResNet
 from dip_repro.runtime import ROOT
+from dip_repro.study import figures, records
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 

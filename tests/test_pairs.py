@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dip_repro import baselines, corruptions, experiments, images, metrics, runs
+from dip_repro import baselines, corruptions, images, metrics
 from dip_repro.runtime import UserError
-from dip_repro.tasks import Enhancement, Flash
+from dip_repro.study import experiments, runs
+from dip_repro.study.tasks import Enhancement, Flash
 
 SCENE = images.resize(images.open_image("coffee"), 64)
 

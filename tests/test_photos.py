@@ -4,13 +4,13 @@ import pytest
 import torch
 from conftest import PHOTO, call
 
-from dip_repro import corruptions, images, photos, pictures, stopping
-from dip_repro.experiments import SNAIL
+from dip_repro import corruptions, images, pictures, stopping
 from dip_repro.fitting import Settings
-from dip_repro.networks import NetworkConfig
+from dip_repro.networks import SNAIL, NetworkConfig
 from dip_repro.operators import Identity
+from dip_repro.photo import restore
 from dip_repro.runtime import UserError
-from dip_repro.stopping_study import CHOSEN
+from dip_repro.study.experiments.stopping import CHOSEN
 
 
 def test_the_rule_is_the_one_that_won():
@@ -22,39 +22,43 @@ def test_the_rule_is_the_one_that_won():
 
 def test_what_has_no_noise_is_fitted_to_the_end():
     known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
-    restorations = [photos.upscale(PHOTO, 2, 30), photos.inpaint(PHOTO * known, known, 30), photos.dejpeg(PHOTO, 30)]
+    restorations = [
+        restore.upscale(PHOTO, 2, 30),
+        restore.inpaint(PHOTO * known, known, 30),
+        restore.dejpeg(PHOTO, 30),
+    ]
     assert [restoration.rule.criterion for restoration in restorations] == [stopping.Count(30)] * 3
-    assert isinstance(photos.denoise(PHOTO).rule.criterion, stopping.Lowest)
+    assert isinstance(restore.denoise(PHOTO).rule.criterion, stopping.Lowest)
 
 
 def test_inpainting_leaves_known_pixels_alone():
     known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
-    filled = photos.inpaint(PHOTO * known, known, iterations=4, device="cpu").done(progress=False)
+    filled = restore.inpaint(PHOTO * known, known, iterations=4, device="cpu").done(progress=False)
     assert torch.equal(filled * known, PHOTO * known) and (filled * (1 - known)).any()
 
 
 def test_sizes_and_channels():
     grey = PHOTO[:1]
-    assert photos.upscale(grey, by=2, iterations=2, device="cpu").done(progress=False).shape == (1, 80, 80)
-    assert photos.dejpeg(grey, iterations=2, device="cpu").done(progress=False).shape == (1, 40, 40)
+    assert restore.upscale(grey, by=2, iterations=2, device="cpu").done(progress=False).shape == (1, 80, 80)
+    assert restore.dejpeg(grey, iterations=2, device="cpu").done(progress=False).shape == (1, 40, 40)
     with pytest.raises(UserError, match="2 or more"):
-        photos.upscale(PHOTO, by=1)
+        restore.upscale(PHOTO, by=1)
 
 
 def test_a_small_photo_takes_a_shallower_network():
     for side, depth in ((40, 5), (33, 5), (32, 4), (5, 2), (3, 1)):
         photo = PHOTO[:, :side]
-        restoration = photos.denoise(photo, iterations=2, width=8, device="cpu")
+        restoration = restore.denoise(photo, iterations=2, width=8, device="cpu")
         assert restoration.fit.network.config.depth == depth
         assert restoration.done(progress=False).shape == photo.shape
     small = PHOTO[:, :20, :20]
-    assert photos.dejpeg(small, iterations=2, device="cpu").fit.network.config.n_d == SNAIL.n_d[:4]
+    assert restore.dejpeg(small, iterations=2, device="cpu").fit.network.config.n_d == SNAIL.n_d[:4]
     with pytest.raises(UserError, match=r"at least 3$"):
-        photos.denoise(PHOTO[:, :1, :1])
+        restore.denoise(PHOTO[:, :1, :1])
 
 
 def test_it_stops_where_the_rule_says(monkeypatch):
-    restoration = photos.denoise(PHOTO, iterations=100, device="cpu")
+    restoration = restore.denoise(PHOTO, iterations=100, device="cpu")
     restoration.rule = stopping.Rule("count", stopping.nothing, stopping.Count(20))
     kept = restoration.done(progress=False)
     assert restoration.fit.iteration == 20 and "iteration 20" in restoration.fit.stopped
@@ -64,17 +68,17 @@ def test_it_stops_where_the_rule_says(monkeypatch):
 def test_tiles_cover_the_photo_and_their_weights_blend():
     for size in ((100, 180), (64, 64), (65, 200), (40, 300)):
         weight = torch.zeros(size)
-        found = photos.boxes(size, 64, 16)
+        found = restore.boxes(size, 64, 16)
         for _, rows, columns in found:
             assert rows.stop - rows.start <= 64 and columns.stop - columns.start == 64
-            window = photos.ramp(rows, size[0], 16)[:, None] * photos.ramp(columns, size[1], 16)
+            window = restore.ramp(rows, size[0], 16)[:, None] * restore.ramp(columns, size[1], 16)
             weight[rows, columns] += window
         assert weight.min() > 0.4 and found[-1][1].stop == size[0] and found[-1][2].stop == size[1]
-    ends = [photos.ramp(slice(start, start + 64), 112, 16) for start in (0, 48)]
+    ends = [restore.ramp(slice(start, start + 64), 112, 16) for start in (0, 48)]
     torch.testing.assert_close(ends[0][48:] + ends[1][:16], torch.ones(16))
 
 
-class Flat(photos.Restoration):
+class Flat(restore.Restoration):
     """A piece whose "fit" is its own mean colour at once, enlarged twice."""
 
     def __init__(self, photo):
@@ -87,7 +91,7 @@ class Flat(photos.Restoration):
 
 def test_tiles_are_blended_without_a_seam():
     slope = torch.linspace(0, 1, 120).expand(3, 100, 120)
-    tiles = photos.Tiles(Flat, slope, by=2, tile=128, overlap=64)
+    tiles = restore.Tiles(Flat, slope, by=2, tile=128, overlap=64)
     assert tiles.tiles > 4 and tiles.size == (200, 240)
     whole = tiles.done(progress=False)
     assert whole.shape == (3, 200, 240) and "tiles are done" in tiles.why
@@ -99,26 +103,26 @@ def test_only_tiles_with_holes_are_filled():
     photo = images.resize(images.open_image("rocket"), 200)
     known = torch.ones(1, 200, 200)
     known[:, 10:20, 10:20] = 0
-    restoration = photos.inpaint(photo * known, known, iterations=2, width=4, tile=128, device="cpu")
+    restoration = restore.inpaint(photo * known, known, iterations=2, width=4, tile=128, device="cpu")
     assert restoration.tiles == 1 and restoration.size == (200, 200)
     filled = restoration.done(progress=False)
     assert torch.equal(filled * known, photo * known) and (filled * (1 - known)).any()
     known[:, :128, :128] = 0
     with pytest.raises(UserError, match="larger tiles"):
-        photos.inpaint(photo, known, tile=128)
+        restore.inpaint(photo, known, tile=128)
     with pytest.raises(UserError, match="nothing to fill in"):
-        photos.inpaint(photo, torch.ones(1, 200, 200))
+        restore.inpaint(photo, torch.ones(1, 200, 200))
 
 
 def test_an_interrupted_command_writes_the_best_so_far(photo, tmp_path, monkeypatch):
-    reports = photos.Restoration.reports
+    reports = restore.Restoration.reports
 
     def interrupted(self, progress=True):
         yield from reports(self, False)
         if progress:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(photos.Restoration, "reports", interrupted)
+    monkeypatch.setattr(restore.Restoration, "reports", interrupted)
     output = call("denoise", photo, "--iterations", 30, "--device", "cpu").output
     assert "interrupted" in output and "ended at iteration 30" in output and "at the most" in output
     assert images.open_image(tmp_path / "photo-restored.png").shape == PHOTO.shape

@@ -13,7 +13,8 @@ def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
 
 
 def test_every_open_reading_is_a_setting_that_exists():
-    from dip_repro import corruptions, fitting, metrics, networks, runs, tasks
+    from dip_repro import corruptions, fitting, metrics, networks
+    from dip_repro.study import runs, tasks
 
     known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
     for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution, tasks.Inpainting):

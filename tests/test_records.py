@@ -5,12 +5,13 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from dip_repro import cli, experiments, images, metrics, records, runs
+from dip_repro import cli, images, metrics
 from dip_repro.fitting import Fit, Settings
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import Run
 from dip_repro.runtime import UserError
-from dip_repro.tasks import Denoising, Enhancement, Jpeg
+from dip_repro.study import experiments, records, runs
+from dip_repro.study.runs import Run
+from dip_repro.study.tasks import Denoising, Enhancement, Jpeg
 
 TINY = Run(
     "tiny/one",

@@ -17,8 +17,8 @@ import pytest
 import websocket
 from bs4 import BeautifulSoup
 
-from dip_repro import report, site
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.study import report, site
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

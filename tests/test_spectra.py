@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from dip_repro import images, spectra
+from dip_repro import images
 from dip_repro.runtime import UserError
-from dip_repro.tasks import Target
+from dip_repro.study import spectra
+from dip_repro.study.tasks import Target
 
 SIDE = 64
 

@@ -6,15 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dip_repro import corruptions, fitting, images, records, stopping
-from dip_repro import stopping_study as study
+from dip_repro import corruptions, fitting, images, stopping
 from dip_repro.fitting import Fit, Report, Settings
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
-from dip_repro.runs import Run, perform, prepare
 from dip_repro.runtime import UserError
 from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
-from dip_repro.tasks import Damage, Denoising
+from dip_repro.study import records
+from dip_repro.study.experiments import stopping as study
+from dip_repro.study.runs import Run, perform, prepare
+from dip_repro.study.tasks import Damage, Denoising
 
 NOISE = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 20
 TRUTH = images.resize(images.open_image("coffee"), 16)

@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro import experiments, runs, study
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.study import experiments, runs
+from dip_repro.study.experiments import ambiguities
 
-AMBIGUITIES = study.DECLARATION["ambiguity"]
+AMBIGUITIES = ambiguities.DECLARATION["ambiguity"]
 # A bias before batch norm moves nothing but rounding; no loss jumps in two steps; an output is taken at a report.
 SAME_AT_FIRST = {"bias/biases", "rollback/a rise by 0.001", "output/of z itself"}
 
@@ -21,7 +22,7 @@ def test_every_entry_says_what_it_is():
     assert len({entry["name"] for entry in AMBIGUITIES}) == len(AMBIGUITIES)
     for entry in AMBIGUITIES:
         assert {"question", "sentence", "base", "readings", "on", "expected"} <= entry.keys() and entry["readings"]
-    assert len(study.DECLARATION["images"]) >= 6 and len(study.DECLARATION["seeds"]) >= 2
+    assert len(ambiguities.DECLARATION["images"]) >= 6 and len(ambiguities.DECLARATION["seeds"]) >= 2
 
 
 def trajectory(run: runs.Run) -> torch.Tensor:
@@ -36,13 +37,13 @@ def trajectory(run: runs.Run) -> torch.Tensor:
     return fitting.image
 
 
-CHANGED = [arm for arm in study.arms() if arm.label in study.readings()]
+CHANGED = [arm for arm in ambiguities.arms() if arm.label in ambiguities.readings()]
 
 
 @pytest.mark.parametrize("arm", CHANGED, ids=lambda arm: f"{arm.task}: {arm.label}")
 def test_a_reading_changes_the_trajectory(arm):
     image = "coins" if arm.task == "restoration-grey" else "astronaut"  # it has blacks
-    base, other = (trajectory(a.run(image, 0)) for a in (study.Arm(arm.task, study.BASE, {}), arm))
+    base, other = (trajectory(a.run(image, 0)) for a in (ambiguities.Arm(arm.task, ambiguities.BASE, {}), arm))
     largest = (base - other).abs().max()
     assert largest < 1e-4 if arm.label in SAME_AT_FIRST else largest > 1e-6
 
@@ -62,7 +63,7 @@ def synthetic(effect: float, spread: float = 0.02) -> pd.DataFrame:
             "seed": seed,
             "scored": 20 + image + offset + draw.normal(0, spread),
         }
-        for label, offset in ((study.BASE, 0), ("other", effect))
+        for label, offset in ((ambiguities.BASE, 0), ("other", effect))
         for image in range(6)
         for seed in range(2)
     ]
@@ -71,30 +72,30 @@ def synthetic(effect: float, spread: float = 0.02) -> pd.DataFrame:
 
 def test_effects_are_paired_by_image_and_seed():
     found = synthetic(0.5).sample(frac=1, random_state=1)
-    values = study.differences(found, "t", "other", "scored")
-    mean, low, high = study.interval(values)
+    values = ambiguities.differences(found, "t", "other", "scored")
+    mean, low, high = ambiguities.interval(values)
     assert len(values) == 6 and low < 0.5 < high and high - low < 0.1 and mean == pytest.approx(0.5, abs=0.05)
 
 
 def test_intervals_and_holm_against_known_values():
-    assert study.interval([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
+    assert ambiguities.interval([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
     p = pd.Series([0.01, 0.04, 0.03, 0.005])
-    assert study.holm(p).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert ambiguities.holm(p).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_wide_runs_have_the_papers_widths():
-    run = study.Arm("mesh", study.BASE, {}).run("coffee", 0, wide=True)
+    run = ambiguities.Arm("mesh", ambiguities.BASE, {}).run("coffee", 0, wide=True)
     assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
-    assert NetworkConfig(**study.DECLARATION["base"]["readings"]).n_d == run.network.n_d
-    assert run.settings.iterations == study.WIDE["iterations"]
+    assert NetworkConfig(**ambiguities.DECLARATION["base"]["readings"]).n_d == run.network.n_d
+    assert run.settings.iterations == ambiguities.WIDE["iterations"]
 
 
 def test_the_frozen_readings_alone_are_the_defaults():
-    base, changes = study.DECLARATION["base"], study.readings()
+    base, changes = ambiguities.DECLARATION["base"], ambiguities.readings()
     frozen = {"network": dict(base["readings"]), "settings": dict(base["settings"])}
-    by_task = {name: dict(task["task"]) for name, task in study.DECLARATION["tasks"].items()}
+    by_task = {name: dict(task["task"]) for name, task in ambiguities.DECLARATION["tasks"].items()}
     for entry in AMBIGUITIES:
-        assert entry["chosen"] == study.BASE or entry["chosen"] in entry["readings"]
+        assert entry["chosen"] == ambiguities.BASE or entry["chosen"] in entry["readings"]
         assert entry["why"]
         if "where" in entry:  # chosen for one experiment, not as a default
             for run in experiments.find(entry["where"]).runs("paper"):
@@ -109,8 +110,8 @@ def test_the_frozen_readings_alone_are_the_defaults():
         for name, value in values.items():
             assert name in of_an_experiment or getattr(defaults[part], name) == value, name
     assert NetworkConfig().in_channels == 32  # for grey images too
-    for name, task in study.DECLARATION["tasks"].items():
-        fields = getattr(study.tasks, task["kind"]).__dataclass_fields__
+    for name, task in ambiguities.DECLARATION["tasks"].items():
+        fields = getattr(ambiguities.tasks, task["kind"]).__dataclass_fields__
         for reading in ("stored", "normalise", "a", "known", "phase", "border", "x0_by"):
             if reading in fields and reading in by_task[name]:
                 assert fields[reading].default == by_task[name][reading]

@@ -4,11 +4,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dip_repro import baselines, corruptions, experiments, images, metrics, runs, tables, tasks
+from dip_repro import baselines, corruptions, images, metrics
 from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
+from dip_repro.study import experiments, runs, tables, tasks
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
 

@@ -14,13 +14,14 @@ import torch
 from scipy import stats
 from typer.testing import CliRunner
 
-from dip_repro import baselines, cli, experiments, figures, images, metrics, records, report, runs, tables
+from dip_repro import baselines, cli, images, metrics
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.pictures import save
-from dip_repro.runs import Experiment, Run
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.tasks import Denoising
+from dip_repro.study import experiments, figures, records, report, runs, tables
+from dip_repro.study.runs import Experiment, Run
+from dip_repro.study.tasks import Denoising
 
 WIDE = (-2.0, 2.0, 1.0)
 
@@ -265,7 +266,7 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
 
 
 def test_the_index_names_claims_and_experiments_that_exist():
-    from dip_repro import claims
+    from dip_repro.study import claims
 
     for entry in report.tomllib.loads(report.ENTRIES.read_text())["entry"]:
         assert "table" not in entry or entry["table"] in tables.TABLES

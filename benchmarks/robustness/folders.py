@@ -11,14 +11,16 @@ from files import PICTURE
 from kills import counted, started
 from trial import DECLARED, RUNS, TOLD, Row, command, mounted
 
-from dip_repro import campaign, images
-from dip_repro.runs import Run
+from dip_repro import images
+from dip_repro.study import campaign
+from dip_repro.study.runs import Run
 
 ROOM = (0, 4, 8, 16, 32, 64, 128, 256)  # kB left
 
 OFTEN = """
 import functools
-from dip_repro import fitting, runs
+from dip_repro import fitting
+from dip_repro.study import runs
 runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0)
 """
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from trial import DECLARED, RIGHT, RUNS, Row, command, fork, side_by_side
 
-from dip_repro import campaign, fitting, images, records, runs, runtime
+from dip_repro import fitting, images, runtime
+from dip_repro.study import campaign, records, runs
 
 TRIALS = 100
 SHARED = 20

@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dip_repro import cli, figures, images  # noqa: F401 - figures, so that no fork imports it
+from dip_repro import cli, images
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import Run
-from dip_repro.tasks import Denoising
+from dip_repro.study.runs import Run
+from dip_repro.study.tasks import Denoising
 
 RIGHT, TOLD = "right", "told"  # any other outcome is a sentence that says what failed
 LIMIT = 240  # seconds until a command counts as hung
@@ -38,7 +38,7 @@ RUNS = [replace(TINY, name=f"tiny/{seed}", seed=seed) for seed in range(2)]
 DECLARED = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 from trial import RUNS
-from dip_repro import experiments
+from dip_repro.study import experiments
 experiments.EXPERIMENTS["tiny"] = experiments.Experiment("tiny", "", "", {{"quick": tuple(RUNS)}})
 """
 

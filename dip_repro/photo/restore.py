@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from dip_repro import runtime, stopping
-from dip_repro.experiments import SNAIL
 from dip_repro.fitting import Fit, Report, Settings, stopped_by
-from dip_repro.networks import NetworkConfig, memory_needed, noise_input
+from dip_repro.networks import SNAIL, NetworkConfig, memory_needed, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.runtime import UserError
 

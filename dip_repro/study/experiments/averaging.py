@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro.averaging import of_runs
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import RESULTS, Experiment, Run, recorded
-from dip_repro.tasks import Sampled
+from dip_repro.study.runs import RESULTS, Experiment, Run, recorded
+from dip_repro.study.samples import of_runs
+from dip_repro.study.tasks import Sampled
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # to choose from
 WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # chosen

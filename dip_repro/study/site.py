@@ -22,8 +22,8 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from PIL import Image
 from pygments.formatters import HtmlFormatter
 
-from dip_repro import report
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.study import report
 
 FOLDERS = (ROOT, ROOT / "data", ROOT / "notebooks", ROOT / "benchmarks")
 MENU = {

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dip_repro import records, tasks
 from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import RESULTS, Experiment, Run
 from dip_repro.runtime import ROOT
+from dip_repro.study import records, tasks
+from dip_repro.study.runs import RESULTS, Experiment, Run
 
 DECLARATION = tomllib.loads((ROOT / "data" / "study.toml").read_text())
 WIDE = DECLARATION["wide"]

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro import claims, study, tables
-from dip_repro.runs import RESULTS
 from dip_repro.runtime import ROOT, UserError, written_whole
+from dip_repro.study import claims, tables
+from dip_repro.study.experiments import ambiguities
+from dip_repro.study.runs import RESULTS
 
 FORMATS = {
     "text": lambda frame: tables.shown(frame).to_string(),
@@ -279,23 +280,23 @@ def worth(row: pd.Series) -> str:
 
 def frozen(entry: dict) -> str:
     """Return the reading chosen, in words; one that is chosen for an experiment alone stands beside the base."""
-    if entry["chosen"] == study.BASE:
+    if entry["chosen"] == ambiguities.BASE:
         return entry["base"]
     return f"{entry['chosen']} in {entry['where']}, else {entry['base']}" if "where" in entry else entry["chosen"]
 
 
 def ranked(effects: pd.DataFrame) -> list[tuple[dict, pd.DataFrame]]:
-    """Return each ambiguity with its rows of `study.effects`, the one of the largest effect first."""
+    """Return each ambiguity with its rows of `ambiguities.effects`, the one of the largest effect first."""
     groups = dict(iter(effects.groupby(effects.reading.map(lambda name: name.partition("/")[0]), sort=False)))
-    entries = [entry for entry in study.DECLARATION["ambiguity"] if entry["name"] in groups]
+    entries = [entry for entry in ambiguities.DECLARATION["ambiguity"] if entry["name"] in groups]
     return sorted(
         ((entry, groups[entry["name"]]) for entry in entries), key=lambda pair: pair[1].effect.abs().max(), reverse=True
     )
 
 
-def ambiguities(folder: Path = RESULTS, most: int = 5) -> str:
+def most_that_matter(folder: Path = RESULTS, most: int = 5) -> str:
     """Return README's section on the ambiguities that matter most."""
-    effects, wide = study.effects(folder), study.effects(folder, wide=True)
+    effects, wide = ambiguities.effects(folder), ambiguities.effects(folder, wide=True)
     if effects.empty:
         return "The study has not been run yet: `dip-repro run study --profile laptop --workers 4 --no-figure`."
     rows = {}
@@ -307,13 +308,13 @@ def ambiguities(folder: Path = RESULTS, most: int = 5) -> str:
             "is worth, dB [95 %]": "<br>".join(worth(row) for row in group.itertuples()),
             "with the paper's widths": "<br>".join(worth(row) for row in again.itertuples()) or "–",
         }
-    iterations = study.DECLARATION["base"]["settings"]["iterations"]
+    iterations = ambiguities.DECLARATION["base"]["settings"]["iterations"]
     return "\n\n".join(
         [
             f"The {most} of {len(ranked(effects))} that matter most, from paired runs of {iterations} iterations at "
-            f"64² on {len(study.DECLARATION['images'])} bundled images, none of which is in the paper's tables, and "
-            f"{len(study.DECLARATION['seeds'])} seeds. Below zero: the other reading is worse than the base. *: "
-            f"p < 0.05 after Holm's correction over {len(effects)} rows.",
+            f"64² on {len(ambiguities.DECLARATION['images'])} bundled images, none of which is in the paper's tables, "
+            f"and {len(ambiguities.DECLARATION['seeds'])} seeds. Below zero: the other reading is worse than the base. "
+            f"*: p < 0.05 after Holm's correction over {len(effects)} rows.",
             tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the text leaves open")),
             "All of them, what was expected of each, and a guide for who implements the method from the paper: "
             "[`data/GUIDE.md`](data/GUIDE.md), [notebook 08](notebooks/08_ambiguities.ipynb).",
@@ -323,7 +324,7 @@ def ambiguities(folder: Path = RESULTS, most: int = 5) -> str:
 
 def guide(folder: Path = RESULTS) -> str:
     """Return the guide: every ambiguity, the one worth most first."""
-    effects, wide, parts = study.effects(folder), study.effects(folder, wide=True), []
+    effects, wide, parts = ambiguities.effects(folder), ambiguities.effects(folder, wide=True), []
     for place, (entry, group) in enumerate(ranked(effects), 1):
         again = wide[wide.reading.isin(group.reading)]
         lines = [
@@ -385,5 +386,5 @@ def write() -> tuple[Path, ...]:
 SECTIONS = {
     ("<!-- answer: written by dip-repro report -->", "<!-- end of answer -->"): answer,
     ("<!-- results: written by dip-repro report -->", "<!-- end of results -->"): results,
-    ("<!-- ambiguities: written by dip-repro report -->", "<!-- end of ambiguities -->"): ambiguities,
+    ("<!-- ambiguities: written by dip-repro report -->", "<!-- end of ambiguities -->"): most_that_matter,
 }

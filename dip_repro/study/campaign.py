@@ -15,9 +15,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from dip_repro import experiments, records, runs, runtime
-from dip_repro.runs import Run
+from dip_repro import runtime
 from dip_repro.runtime import UserError
+from dip_repro.study import experiments, records, runs
+from dip_repro.study.runs import Run
 
 MOST_DEATHS = 20  # of worker processes, before a campaign gives up
 

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro import records, stopping
+from dip_repro import stopping
 from dip_repro.fitting import Settings, watched
 from dip_repro.networks import NetworkConfig
-from dip_repro.runs import RESULTS, Experiment, Run, prepare
-from dip_repro.tasks import Damage, Problem
+from dip_repro.study import records
+from dip_repro.study.runs import RESULTS, Experiment, Run, prepare
+from dip_repro.study.tasks import Damage, Problem
 
 # By kind of damage (`Damage` has the units), from weak to strong.
 TUNING_LEVELS = {

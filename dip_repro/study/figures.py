@@ -16,12 +16,13 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.typing import HashableList
 from torch import Tensor
 
-from dip_repro import images, records
-from dip_repro.averaging import Samples
+from dip_repro import images
 from dip_repro.fitting import Report
 from dip_repro.pictures import to_8bit
-from dip_repro.runs import Run, problem_of
 from dip_repro.runtime import ROOT, written_whole
+from dip_repro.study import records
+from dip_repro.study.runs import Run, problem_of
+from dip_repro.study.samples import Samples
 
 FIGURES = ROOT / "figures"
 INK, BLUE, ORANGE, GREEN, GREY = "#222222", "#2166ac", "#d95f02", "#1b7837", "#888888"

@@ -13,13 +13,14 @@ import pandas as pd
 import torch
 from torch.nn import functional as F
 
-from dip_repro import corruptions, images, metrics, records
-from dip_repro.experiments import BRANCHING, EXPERIMENTS, RESTORATIONS, declared
+from dip_repro import corruptions, images, metrics
 from dip_repro.networks import count_parameters
 from dip_repro.operators import Decimation
-from dip_repro.runs import RESULTS, Run
 from dip_repro.runtime import ROOT, UserError, written_whole
-from dip_repro.study import interval
+from dip_repro.study import records
+from dip_repro.study.experiments import BRANCHING, EXPERIMENTS, RESTORATIONS, declared
+from dip_repro.study.experiments.ambiguities import interval
+from dip_repro.study.runs import RESULTS, Run
 
 PUBLISHED = ROOT / "data" / "published.csv"
 PRINTED = ROOT / "data" / "printed.csv"

@@ -11,11 +11,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from dip_repro import images, metrics, records, runtime, stopping
+from dip_repro import images, metrics, runtime, stopping
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.tasks import (
+from dip_repro.study import records
+from dip_repro.study.tasks import (
     Damage,
     Denoising,
     Enhancement,
@@ -200,3 +201,7 @@ class Experiment:
         if profile not in self.profiles:
             raise UserError(f"{self.name} has no profile {profile!r}; it has {', '.join(self.profiles)}")
         return self.profiles[profile]
+
+
+def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
+    return {profile: (Run(f"{name}/{profile}", **parts),) for profile, parts in profiles.items()}

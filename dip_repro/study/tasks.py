@@ -9,11 +9,12 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from dip_repro import averaging, baselines, corruptions, images, metrics, spectra, stopping
+from dip_repro import baselines, corruptions, images, metrics, stopping
 from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import UserError, stream
+from dip_repro.study import samples, spectra
 
 MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # their ranges (reading 22)
 
@@ -35,7 +36,7 @@ class Problem:
     measures: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
     signals: Mapping[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
     baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
-    samples: averaging.Samples | None = None  # of the iterates, where their mean and spread are asked for
+    samples: samples.Samples | None = None  # of the iterates, where their mean and spread are asked for
 
     def observer(self, device: torch.device) -> Observer:
         """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
@@ -92,7 +93,7 @@ class Sampled(Denoising):
     burn_in: int = 0
 
     def problem(self, seed: int) -> Problem:
-        return replace(super().problem(seed), samples=averaging.Samples(self.burn_in))
+        return replace(super().problem(seed), samples=samples.Samples(self.burn_in))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The study: experiments, their runs and records, and what is computed from them."""

@@ -1,0 +1,70 @@
+"""The study's experiments as data: one file for each notebook, and here the list of all."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+
+from dip_repro.runtime import UserError
+from dip_repro.study import records
+from dip_repro.study.experiments.ambiguities import STUDY, STUDY_WIDE
+from dip_repro.study.experiments.architectures import ARCHITECTURES
+from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
+from dip_repro.study.experiments.denoising import DENOISING, SECOND, START, STOPPED_EARLY
+from dip_repro.study.experiments.enhancement import ENHANCEMENT
+from dip_repro.study.experiments.failures import FAILURES
+from dip_repro.study.experiments.flash import FLASH
+from dip_repro.study.experiments.impedance import IMPEDANCE
+from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
+from dip_repro.study.experiments.jpeg import JPEG
+from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION
+from dip_repro.study.experiments.stopping import STOPPING, TUNING
+from dip_repro.study.experiments.super_resolution import SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
+from dip_repro.study.runs import Experiment, Run
+
+RESTORATIONS = (
+    *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING, FLASH, ENHANCEMENT),
+)
+DECLARED = (
+    *(*RESTORATIONS, STOPPED_EARLY, BRANCHING, FAILURES, STUDY, STUDY_WIDE),
+    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG),
+)
+EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
+
+
+def find(name: str) -> Experiment:
+    """Return the experiment called `name`, or suggest the nearest."""
+    if name not in EXPERIMENTS:
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0)
+        raise UserError(f"no experiment {name!r}; did you mean {near[0]}? (`dip-repro list` names them)")
+    return EXPERIMENTS[name]
+
+
+def matching(wanted: str, profile: str) -> tuple[Run, ...]:
+    """Return the runs of the experiment called `wanted`, or those whose names match it as a pattern ("sr4-set5/*")."""
+    if "/" not in wanted:
+        return find(wanted).runs(profile)
+    every = [run for experiment in DECLARED for run in experiment.profiles.get(profile, ())]
+    found = tuple(run for run in every if fnmatch.fnmatchcase(run.name, wanted))
+    if not found:
+        near = difflib.get_close_matches(wanted, [run.name for run in every], n=1, cutoff=0)
+        raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")
+    return found
+
+
+def declared(record: dict) -> Run:
+    """Return the run that a record answers.
+
+    Raises
+    ------
+    UserError : no experiment declares a run of that name, or it was declared otherwise since.
+    """
+    for experiment in EXPERIMENTS.values():
+        for runs in experiment.profiles.values():
+            for run in runs:
+                if run.name == record["name"]:
+                    if records.key(run.configuration) != record["key"]:
+                        raise UserError(f"{run.name} was declared otherwise when its record was made: run it again")
+                    return run
+    raise UserError(f"{record['name']}: no experiment declares this run (any more)")

@@ -1,0 +1,34 @@
+"""Notebook 15: where the method fails."""
+
+from __future__ import annotations
+
+from dip_repro.fitting import Settings
+from dip_repro.networks import NetworkConfig
+from dip_repro.study.experiments.restoration import restoration_settings
+from dip_repro.study.runs import Experiment, Run
+from dip_repro.study.tasks import Denoising, Restoration
+
+
+def failures(profile: str, side: int, width: int, depth: int, counts: tuple[int, ...]) -> tuple[Run, ...]:
+    """Return fits that are to fail: a texture, far past the best moment, from too few pixels, at too large a rate."""
+    grey, colour = (NetworkConfig.uniform(width, depth, out_channels=channels) for channels in (1, 3))
+    texture, noisy = Denoising("grass", side), Denoising("coffee", side)
+    few, half = Restoration("moon", side, missing=0.98), Restoration("coins", side)
+    return (
+        Run(f"failures/{profile}-texture", texture, grey, Settings(counts[0]), scored="average"),
+        Run(f"failures/{profile}-left-running", noisy, colour, Settings(counts[1], sigma_p=0)),
+        Run(f"failures/{profile}-few", few, grey, restoration_settings(counts[2], 0.01), seed=1),
+        Run(f"failures/{profile}-rate", half, grey, restoration_settings(counts[3], 0.01), seed=1),
+        Run(f"failures/{profile}-rate-30", half, grey, restoration_settings(counts[3], 0.3), seed=1),
+    )
+
+
+FAILURES = Experiment(
+    "failures",
+    "Where the method fails",
+    "When to stop, the texture of the denoising table, the learning rate; the rest is not in the paper",
+    {
+        "quick": failures("quick", 48, 32, 3, (500, 900, 300, 200)),
+        "laptop": failures("laptop", 128, 128, 5, (1800, 3000, 600, 400)),
+    },
+)
