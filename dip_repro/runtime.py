@@ -18,6 +18,7 @@ import torch
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "data"
 
 
 class UserError(Exception):

@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -78,6 +79,18 @@ def test_damaged_records_are_named_and_not_counted(record, tmp_path):
     found, damaged = records.load_all(tmp_path)
     assert list(found) == ["tiny/one"] and len(damaged) == 3
     assert all(any(name in sentence for sentence in damaged) for name in ("half.json", "old.json", "changed.json"))
+
+
+def test_a_score_that_is_not_finite_is_stored_and_read_back_as_nan(tmp_path):
+    run = replace(TINY, task=Denoising("camera", side=32, sigma_8bit=0))  # the corrupted image is the truth
+    record = runs.perform(run, tmp_path, "cpu", progress=False)
+    assert json.loads((tmp_path / "tiny/one.json").read_text())["scores"]["corrupted"] is None
+    assert math.isnan(record["scores"]["corrupted"]) and math.isfinite(record["scores"]["image"])
+    record["curves"]["loss"][-1] = math.nan
+    record["scores"]["image"] = -math.inf
+    again = records.load(records.save(record, torch.zeros(1, 32, 32), tmp_path))
+    assert records.history(again).loss.isna().tolist() == [False, True] and math.isnan(again["scores"]["image"])
+    assert again["configuration"]["task"]["noise_seed"] is None  # a null that is no number stays one
 
 
 def test_an_interrupted_run_goes_on(tmp_path):
