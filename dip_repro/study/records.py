@@ -1,4 +1,4 @@
-"""What is saved of one run: a JSON record of its configuration, curves, scores and origin, and its image as 8-bit PNG."""
+"""What is saved of a run: a JSON record of its configuration, curves, scores and origin; its image as 8-bit PNG."""
 
 from __future__ import annotations
 
@@ -92,3 +92,14 @@ def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
 def history(record: dict) -> pd.DataFrame:
     """Return the curves of a record, one row for each report: iteration, loss, seconds, and the scores logged."""
     return pd.DataFrame(record["curves"])
+
+
+def score(record: dict) -> float:
+    """Return the PSNR in dB of the image that the run is scored by."""
+    return record["scores"][record["configuration"]["scored"]]
+
+
+def scored_curve(record: dict) -> pd.Series:
+    """Return the PSNR in dB, by iteration, of what the run is scored by: the iterate or the average."""
+    column = "psnr" if record["configuration"]["scored"] == "image" else "psnr_average"
+    return history(record).set_index("iteration")[column]

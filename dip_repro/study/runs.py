@@ -232,6 +232,9 @@ class Experiment:
         return self.profiles[profile]
 
 
-def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
-    """Return one run for each profile, called <name>/<profile>, of these parts of a `Run`."""
-    return {profile: (Run(f"{name}/{profile}", **parts),) for profile, parts in profiles.items()}
+def one_of_each(name: str, profiles: dict[str, tuple], scored: str = "image") -> dict[str, tuple[Run, ...]]:
+    """Return one run for each profile, called <name>/<profile>, from its task, network and settings."""
+    return {
+        profile: (Run(f"{name}/{profile}", task, network, settings, scored=scored),)
+        for profile, (task, network, settings) in profiles.items()
+    }
