@@ -267,7 +267,7 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
 
 
 def test_the_index_names_claims_and_experiments_that_exist():
-    for entry in report.contents_of_index()["entry"]:
+    for entry in report.declared("entry"):
         assert "table" not in entry or entry["table"] in tables.TABLES
         assert "records" not in entry or entry["records"] in experiments.EXPERIMENTS
         if "claims" in entry:
@@ -276,19 +276,19 @@ def test_the_index_names_claims_and_experiments_that_exist():
 
 def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
     assert report.notebooks() == sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    for chapter in report.chapters():
+    for chapter in map(report.chapter, report.notebooks()):
         heading = nbformat.read(chapter.path, as_version=4).cells[0].source.partition("\n")[0]
         assert heading.lstrip("# 0123456789.·") == chapter.title[3:] and chapter.path.name.startswith(chapter.number)
         assert chapter.figure.exists() and chapter.figure.name.startswith(chapter.number)
         assert claims.verdicts(chapter.number).holds.keys() == {claim.id for claim in claims.of(chapter.number)}
-        assert report.chapter(chapter.path) == chapter and chapter.verdict
+        assert chapter.verdict
 
 
 def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
         report.contents()
-    for chapter in report.chapters():
+    for chapter in map(report.chapter, report.notebooks()):
         claims.conclude(chapter.number, "quick", {claim.quantity: math.nan for claim in claims.of(chapter.number)})
     verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
     assert "3 no (profile quick)" in verdicts[0] and not any(" yes" in line for line in verdicts)

@@ -60,28 +60,27 @@ def picture(axis: Axes, image: Tensor, title: str = "") -> None:
     axis.spines[:].set(visible=True, color=GREY)
 
 
-def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None, height: float = 2.6) -> Figure:
-    """Draw images (C, H, W) in a row, each with its title; `zoom` = (top, left, side) is enlarged below each."""
-    rows = 2 if zoom else 1
-    figure, axes = panels(rows, len(shown), (height * len(shown), (height + 0.25) * rows))
-    for column, (title, image) in zip(axes.T, shown.items(), strict=True):
-        picture(column[0], image, title)
-        if zoom:
-            top, left, side = zoom
-            column[0].add_patch(plt.Rectangle((left, top), side, side, fill=False, color=ORANGE, linewidth=1.2))
-            picture(column[1], image[..., top : top + side, left : left + side])
-    return figure
-
-
 def grid(rows: dict[str, dict[str, Tensor]], height: float = 2.2) -> Figure:
     """Draw images (C, H, W) in rows of equal length, each with its title; the name of a row stands at its left."""
     columns = max(map(len, rows.values()))
-    size = (height * columns, (height + 0.25) * len(rows))
-    figure, axes = panels(len(rows), columns, size)
+    figure, axes = panels(len(rows), columns, (height * columns, (height + 0.25) * len(rows)))
     for line, (name, shown) in zip(axes, rows.items(), strict=True):
         for axis, (title, image) in zip(line, shown.items(), strict=True):
             picture(axis, image, title)
         line[0].set_ylabel(name, fontsize=11, color=INK)
+    return figure
+
+
+def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None, height: float = 2.6) -> Figure:
+    """Draw images (C, H, W) in a row, each with its title; `zoom` = (top, left, side) is enlarged below each."""
+    if not zoom:
+        return grid({"": shown}, height)
+    top, left, side = zoom
+    enlarged = {title: image[..., top : top + side, left : left + side] for title, image in shown.items()}
+    figure = grid({"": shown, " ": enlarged}, height)
+    for axis, below in zip(figure.axes[: len(shown)], figure.axes[len(shown) :], strict=True):
+        axis.add_patch(plt.Rectangle((left, top), side, side, fill=False, color=ORANGE, linewidth=1.2))
+        below.set_title("")
     return figure
 
 
@@ -126,29 +125,38 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
         handle.update(drawn())
 
 
-def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
-    """Draw PSNR less the authors', in dB, by iteration: a panel for each table, a line for each image, ± `margin`.
-
-    The beginning of each curve, over `below` dB under the authors', is cut off.
-    """
+def lines(tables: dict[str, dict[str, pd.Series]], label: str, margin: float = 0.0) -> Figure:
+    """Draw differences in dB by iteration: a panel for each table, a line for each column, a band ± `margin`."""
     columns = min(4, len(tables))
     rows = -(-len(tables) // columns)
-    figure, axes = panels(rows, columns, (max(3.4 * columns, 5), 3 * rows), sharey=True)
+    figure, axes = panels(rows, columns, (max(3.4 * columns, 5), 3.2 * rows), sharey=True)
+    names = list(dict.fromkeys(name for table in tables.values() for name in table))
+    colours = dict(zip(names, plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(names))), strict=True))
     for axis in axes.flat[len(tables) :]:
         axis.set_visible(False)
-    for axis, (title, of_table) in zip(axes.flat, tables.items(), strict=False):
+    for axis, (title, table) in zip(axes.flat, tables.items(), strict=False):
         axis.axhspan(-margin, margin, color=GREY, alpha=0.25, linewidth=0)
         axis.axhline(0, color=GREY, linewidth=0.8)
-        for (image, curve), hue in zip(of_table.items(), np.linspace(0.05, 0.95, len(of_table)), strict=True):
-            axis.plot(curve.index, curve, color=plt.get_cmap("turbo")(hue), linewidth=1.1, label=image)
+        for name, curve in table.items():
+            axis.plot(curve.index, curve, color=colours[name], linewidth=1.2, label=name)
         axis.set_xlabel("iteration")
         axis.set_title(title, fontsize=10, color=INK)
         legend(axis, 7, ncols=2, loc="lower right")
-    highest = max(curve.max() for of_table in tables.values() for curve in of_table.values())
-    axes[0, 0].set_ylim(-below, max(highest, margin) + 0.3)  # shared by all
     for axis in axes[:, 0]:
-        axis.set_ylabel("PSNR less the authors' (dB)")
+        axis.set_ylabel(label)
     return figure
+
+
+def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
+    """Draw PSNR less the authors', in dB: a panel for each table, a line for each image, cut off at −`below`."""
+    figure = lines(tables, "PSNR less the authors' (dB)", margin)
+    figure.axes[0].set_ylim(bottom=-below)
+    return figure
+
+
+def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Draw `ambiguities.drift`: a panel for each task, a line for each reading."""
+    return lines({task: dict(table.items()) for task, table in tables.items()}, "PSNR less that of the base (dB)")
 
 
 def against(points: dict[str, pd.DataFrame], margin: float) -> Figure:
@@ -336,21 +344,6 @@ def against_share(table: pd.DataFrame, label: str) -> Figure:
         axis.plot(values.index, values, "o-", color=colour, linewidth=1.6, markersize=4, label=name)
     axis.set(xlabel=label, ylabel="PSNR (dB)")
     legend(axis)
-    return figure
-
-
-def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Draw `ambiguities.drift`: a panel for each task, a line for each reading, dB above the base by iteration."""
-    labels = dict.fromkeys(label for table in tables.values() for label in table)
-    tab20 = mpl.color_sequences["tab20"]
-    colours = dict(zip(labels, tab20[::2] + tab20[1::2], strict=False))
-    figure, (axes,) = panels(1, len(tables), (5.2 * len(tables), 3.6))
-    for axis, (task, table) in zip(axes, tables.items(), strict=True):
-        axis.axhline(0, color=GREY, linewidth=0.8)
-        for label in table:
-            axis.plot(table.index, table[label], color=colours[label], linewidth=1.6, label=label)
-        axis.set(xlabel="iteration", ylabel="PSNR less that of the base (dB)", title=task)
-        legend(axis, 8, loc="lower left")
     return figure
 
 

@@ -23,7 +23,7 @@ FORMATS = {
 NOTEBOOKS = ROOT / "notebooks"
 README, CONTENTS = ROOT / "README.md", NOTEBOOKS / "README.md"
 INDEX, GUIDE, LAPTOP = DATA / "INDEX.md", DATA / "GUIDE.md", DATA / "LAPTOP.md"
-PAPER = next(iter(tables.COLUMNS))
+PAPER = "the paper's settings"  # of `tables.COLUMNS`
 
 
 def formatted(frame: pd.DataFrame, format: str) -> str:
@@ -61,9 +61,8 @@ def sentence(title: str, found: dict) -> str:
     if not found["cells"]:
         return f"{title}: no cell done, {found['missing']} missing; undecided"
     means = f"{found['here']:.2f} dB, the authors' {found['authors']:.2f} on the same images"
-    return (
-        f"{title}: {found['cells']} done, {found['missing']} missing; {means}; {difference(found)}; {found['verdict']}"
-    )
+    count = f"{found['cells']} done, {found['missing']} missing"
+    return f"{title}: {count}; {means}; {difference(found)}; {found['verdict']}"
 
 
 def difference(found: dict | pd.Series) -> str:
@@ -88,15 +87,15 @@ def answer(folder: Path = RESULTS) -> str:
     """Return the study's answer so far: a sentence, and a line for each table begun."""
     found = tables.overview(folder).xs(PAPER, level="column")
     found["all"] = found.cells + found.missing
-    lines = [
-        f"- {tables.TABLES[name].title}: {difference(row)} dB over {row.cells} of {row['all']}, {row.verdict}"
-        for name, row in found.iterrows()
-        if row.cells
-    ]
-    return (
-        f"**Does it reproduce?** {found.cells.sum()} of the {found['all'].sum()} cells of the paper's seven tables are "
-        "done with the paper's settings ([more](#results)). The mean difference from the authors' published outputs:\n"
-        + "\n".join(lines)
+    return "\n".join(
+        [
+            f"**Does it reproduce?** {found.cells.sum()} of the {found['all'].sum()} cells of the paper's seven tables "
+            f"are done with {PAPER} ([more](#results)). The mean difference from the authors' published outputs:",
+            *(
+                f"- {tables.TABLES[name].title}: {difference(row)} dB over {row.cells} of {row['all']}, {row.verdict}"
+                for name, row in found[found.cells > 0].iterrows()
+            ),
+        ]
     )
 
 
@@ -107,28 +106,31 @@ def results(folder: Path = RESULTS) -> str:
         paper, ours = (found.loc[(name, title)] for title in tables.COLUMNS)
         rows[f"{declared.title} (`{name}`)"] = {
             "cells": f"{paper.cells} of {paper.cells + paper.missing}",
-            "the paper's settings": f"{paper.here:.2f}" if paper.cells else "–",
+            PAPER: f"{paper.here:.2f}" if paper.cells else "–",
             "authors": f"{paper.authors:.2f}" if paper.cells else "–",
             "difference [95 %]": difference(paper),
             "verdict": paper.verdict,
             "ours − authors [95 %]": difference(ours),
             "verdict on ours": ours.verdict,
         }
-    far = tables.shown(tables.outlying(folder)).rename_axis("cell")
-    return "\n\n".join(
-        [
-            "PSNR in dB on the authors' own images, profile `paper`. Each mean is over the cells that are done, beside "
-            "the authors' published outputs for the same images. *Reproduced*: the 95 % interval of the mean "
-            f"difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly outside. "
-            "Everything else is *undecided*.",
-            tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")),
-            "*Ours* is one improved rule for each task. Each rule was declared before the runs of its table; only that "
-            "for σ = 50 was declared after one cell with the paper's settings had been seen.\n" + "\n".join(rules()),
-            f"No cell is over {tables.OUTLYING} dB from the authors'."
-            if far.empty
-            else f"Cells over {tables.OUTLYING} dB from the authors':\n\n{tables.markdown(far)}",
-        ]
-    )
+    far = tables.outlying(folder)
+    listed = tables.markdown(tables.shown(far).rename_axis("cell")) if len(far) else "none."
+    lines = "\n".join(rules())
+    return f"""\
+PSNR in dB on the authors' own images, profile `paper`. Each mean is over the cells that are done, beside the \
+authors' published outputs for the same images. *Reproduced*: the 95 % interval of the mean difference over \
+images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly outside. Everything else is \
+*undecided*.
+
+{tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("table"))}
+
+*Ours* is one improved rule for each task. Each rule was declared before the runs of its table; only that for σ \
+= 50 was declared after one cell with the paper's settings had been seen.
+{lines}
+
+Cells over {tables.OUTLYING} dB from the authors':
+
+{listed}"""
 
 
 def rules() -> list[str]:
@@ -140,14 +142,14 @@ def rules() -> list[str]:
 
 
 @functools.cache
-def contents_of_index() -> dict:
-    """Return what data/index.toml says."""
-    return tomllib.loads((DATA / "index.toml").read_text(encoding="utf-8"))
+def declared(kind: str) -> list[dict]:
+    """Return the entries of one kind in data/index.toml: "notebook" or "entry"."""
+    return tomllib.loads((DATA / "index.toml").read_text(encoding="utf-8"))[kind]
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook: what data/index.toml says of it. `title` is with its number, `figure` a path."""
+    """A notebook: what data/index.toml says of it, and its verdicts. `title` begins with its number."""
 
     number: str
     path: Path
@@ -162,61 +164,58 @@ class Chapter:
         return str(claims.verdicts(self.number))
 
 
-def chapters() -> list[Chapter]:
-    """Return the notebooks in their order."""
-    return [
-        Chapter(
-            entry["number"],
-            NOTEBOOKS / entry["file"],
-            f"{entry['number']} {entry['title']}",
-            entry.get("place", "not in the paper"),
-            entry["claim"],
-            ROOT / "figures" / f"{entry['figure']}.png",
-        )
-        for entry in contents_of_index()["notebook"]
-    ]
-
-
 def chapter(path: Path) -> Chapter:
-    """Return the notebook at `path`."""
-    return next(one for one in chapters() if one.path == path)
+    """Return what is said of the notebook at `path`."""
+    entry = next(entry for entry in declared("notebook") if entry["file"] == path.name)
+    number, title, figure = entry["number"], entry["title"], ROOT / "figures" / f"{entry['figure']}.png"
+    return Chapter(number, path, f"{number} {title}", entry.get("place", "not in the paper"), entry["claim"], figure)
 
 
 def notebooks() -> list[Path]:
     """Return the paths of the notebooks in their order."""
-    return [one.path for one in chapters()]
+    return [NOTEBOOKS / entry["file"] for entry in declared("notebook")]
 
 
 def contents() -> str:
     """Return the page of the notebooks: of each a picture, its claims, and what the paper says; then what failed."""
-    parts = [
-        "# The notebooks",
-        "Written by `dip-repro report`. For each notebook: where the paper speaks of it, how many of this study's "
-        "claims on it hold, and what the paper says there. The last section lists every claim that does not hold.",
-    ]
-    failed = []
-    for one in chapters():
+    parts, failed = [], []
+    for one in map(chapter, notebooks()):
+        link, holds = f"[{one.title}]({one.path.name})", claims.verdicts(one.number).holds
         parts += [
-            f"## [{one.title}]({one.path.name})",
-            f'[<img src="../figures/{one.figure.name}" alt="{one.title}" width="480">]({one.path.name})',
-            f"*In the paper*: {one.place}. *Claims*: {one.verdict}.",
-            one.claim,
+            f"""\
+## {link}
+
+[<img src="../figures/{one.figure.name}" alt="{one.title}" width="480">]({one.path.name})
+
+*In the paper*: {one.place}. *Claims*: {one.verdict}.
+
+{one.claim}
+"""
         ]
-        holds = claims.verdicts(one.number).holds
         failed += [
-            {"claim": claim.statement, "the paper": claim.paper, "notebook": f"[{one.title}]({one.path.name})"}
+            {"claim": claim.statement, "the paper": claim.paper, "notebook": link}
             for claim in claims.of(one.number)
-            if holds.get(claim.id) == "no"
+            if holds[claim.id] == "no"
         ]
-    parts += ["## What did not hold", tables.markdown(pd.DataFrame(failed).set_index("claim")) + "\n"]
-    return "\n\n".join(parts)
+    chapters = "\n".join(parts)
+    return f"""\
+# The notebooks
+
+Written by `dip-repro report`. For each notebook: where the paper speaks of it, how many of this study's claims \
+on it hold, and what the paper says there. The last section lists every claim that does not hold.
+
+{chapters}
+## What did not hold
+
+{tables.markdown(pd.DataFrame(failed).set_index("claim"))}
+"""
 
 
 def index(folder: Path = RESULTS) -> str:
     """Return the page of every figure and table of the paper, and what became of it."""
     found, rows = tables.overview(folder).xs(PAPER, level="column"), []
-    notebook = {one.number: f"[{one.number}](../notebooks/{one.path.name})" for one in chapters()}
-    for entry in contents_of_index()["entry"]:
+    links = {entry["number"]: f"[{entry['number']}](../notebooks/{entry['file']})" for entry in declared("notebook")}
+    for entry in declared("entry"):
         verdict, profile = of_table(found.loc[entry["table"]]) if "table" in entry else of_claims(entry)
         place = entry.get("table", entry.get("records", "none"))
         count = len(tables.counted(folder / place)[0])
@@ -226,21 +225,20 @@ def index(folder: Path = RESULTS) -> str:
                 "what": entry["what"],
                 "verdict": verdict,
                 "profile": profile,
-                "notebook": notebook.get(entry.get("notebook"), "–"),
+                "notebook": links.get(entry.get("notebook"), "–"),
                 "records": f"[{count}](results/{place})" if count else "–",
             }
         )
-    return "\n\n".join(
-        [
-            "# The paper's figures and tables",
-            "Written by `dip-repro report` from `data/index.toml`, the records and the verdicts of the notebooks. The "
-            "verdict on a table is that of the paper's settings: *reproduced* where the 95 % interval of the mean "
-            f"difference lies within ±{tables.MARGIN} dB. The verdict on a figure is that of the claims on it: "
-            "*reproduced* if all hold, *not reproduced* if one does not. *At small size*: in the profile named, on "
-            "bundled images instead of the paper's.",
-            tables.markdown(pd.DataFrame(rows).set_index("in the paper")) + "\n",
-        ]
-    )
+    return f"""\
+# The paper's figures and tables
+
+Written by `dip-repro report` from `data/index.toml`, the records and the verdicts of the notebooks. The verdict \
+on a table is that of {PAPER}: *reproduced* where the 95 % interval of the mean difference lies within \
+±{tables.MARGIN} dB. The verdict on a figure is that of the claims on it: *reproduced* if all hold, *not \
+reproduced* if one does not. *At small size*: in the profile named, on bundled images instead of the paper's.
+
+{tables.markdown(pd.DataFrame(rows).set_index("in the paper"))}
+"""
 
 
 def of_table(found: pd.Series) -> tuple[str, str]:
@@ -258,10 +256,9 @@ def of_claims(entry: dict) -> tuple[str, str]:
         return "shown at small size, not judged", "laptop"
     found = claims.verdicts(entry["notebook"])
     outcomes = {found.holds[name] for name in entry["claims"]}
-    small = "" if found.profile == "paper" else " at small size"
-    if outcomes == {"yes"}:
-        return f"reproduced{small}", found.profile
-    return f"not reproduced{small}" if "no" in outcomes else "undecided", found.profile
+    verdict = "not reproduced" if "no" in outcomes else "undecided" if "undecided" in outcomes else "reproduced"
+    small = "" if found.profile == "paper" or verdict == "undecided" else " at small size"
+    return verdict + small, found.profile
 
 
 def worth(row) -> str:
@@ -276,106 +273,102 @@ def frozen(entry: dict) -> str:
     return f"{entry['chosen']} in {entry['where']}, else {entry['base']}" if "where" in entry else entry["chosen"]
 
 
-@dataclass(frozen=True)
-class Ambiguity:
-    """An ambiguity as declared, and the effects of its readings: of the study, and with the paper's widths.
+def ranked(folder: Path) -> list[tuple[dict, pd.DataFrame, pd.DataFrame]]:
+    """Return each ambiguity with its effects, the one with the largest first.
 
-    Each effect is a row of `ambiguities.effects` with the name of its reading.
+    An entry of data/study.toml; its rows of `ambiguities.effects`, of the study and with the paper's widths; both with
+    the name of the reading as `name`.
     """
-
-    entry: dict
-    effects: list[tuple[str, pd.Series]]
-    wide: list[tuple[str, pd.Series]]
-
-    @property
-    def question(self) -> str:
-        return self.entry["question"].partition(". ")[2]
-
-
-def ranked(folder: Path) -> list[Ambiguity]:
-    """Return the ambiguities, the one with the largest effect first."""
-    effects, wide = ambiguities.effects(folder), ambiguities.effects(folder, wide=True)
-    found = []
+    tables_of_both, found = [ambiguities.effects(folder, wide) for wide in (False, True)], []
     for entry in ambiguities.declaration()["ambiguity"]:
         names = dict(zip(ambiguities.labels(entry), entry["readings"], strict=True))
-        of_both = [
-            [(names[row.reading], row) for row in table.itertuples() if row.reading in names]
-            for table in (effects, wide)
-        ]
-        if of_both[0]:
-            found.append(Ambiguity(entry, *of_both))
-    return sorted(found, key=lambda one: max(abs(row.effect) for _, row in one.effects), reverse=True)
+        effects, wide = (table.assign(name=table.reading.map(names)).dropna(subset="name") for table in tables_of_both)
+        if len(effects):
+            found.append((entry, effects, wide))
+    return sorted(found, key=lambda one: one[1].effect.abs().max(), reverse=True)
+
+
+def question(entry: dict) -> str:
+    """Return the question of an ambiguity without its number in the list of readings."""
+    return entry["question"].partition(". ")[2]
 
 
 def most_that_matter(folder: Path = RESULTS, most: int = 5) -> str:
     """Return the section of README on the ambiguities with the largest effects."""
-    every, declared = ranked(folder), ambiguities.declaration()
+    every, study = ranked(folder), ambiguities.declaration()
     if not every:
         return "The study has not been run yet: `dip-repro run study --profile laptop --workers 4 --no-figure`."
     rows = {
-        one.question: {
-            "chosen reading": frozen(one.entry),
-            "other readings": ", ".join(dict.fromkeys(name for name, _ in one.effects)),
-            "effect in dB [95 %]": "<br>".join(worth(row) for _, row in one.effects),
-            "with the paper's widths": "<br>".join(worth(row) for _, row in one.wide) or "–",
+        question(entry): {
+            "chosen reading": frozen(entry),
+            "other readings": ", ".join(effects.name.unique()),
+            "effect in dB [95 %]": "<br>".join(map(worth, effects.itertuples())),
+            "with the paper's widths": "<br>".join(map(worth, wide.itertuples())) or "–",
         }
-        for one in every[:most]
+        for entry, effects, wide in every[:most]
     }
-    return "\n\n".join(
-        [
-            f"The {most} of {len(every)} with the largest effects, from paired runs on {len(declared['images'])} "
-            f"bundled images and {len(declared['seeds'])} seeds, {declared['base']['settings']['iterations']} "
-            "iterations at 64². None of these images is in the paper's tables. A negative effect: the other reading is "
-            "worse than the base. *: p < 0.05 after Holm's correction over "
-            f"{sum(len(one.effects) for one in every)} effects.",
-            tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the paper leaves open")),
-            "All of them, with what was expected of each and advice for implementing the method from the paper: "
-            "[`data/GUIDE.md`](data/GUIDE.md), [notebook 08](notebooks/08_ambiguities.ipynb).",
-        ]
-    )
+    return f"""\
+The {most} of {len(every)} with the largest effects, from paired runs on {len(study["images"])} bundled images \
+and {len(study["seeds"])} seeds, {study["base"]["settings"]["iterations"]} iterations at 64². None of these \
+images is in the paper's tables. A negative effect: the other reading is worse than the base. *: p < 0.05 after \
+Holm's correction over {sum(len(effects) for _, effects, _ in every)} effects.
+
+{tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the paper leaves open"))}
+
+All of them, with what was expected of each and advice for implementing the method from the paper: \
+[`data/GUIDE.md`](data/GUIDE.md), [notebook 08](notebooks/08_ambiguities.ipynb)."""
 
 
 def guide(folder: Path = RESULTS) -> str:
     """Return the guide: every ambiguity, the one with the largest effect first."""
-    parts = [
-        "# If you implement this from the paper",
-        "Written by `dip-repro report` from `data/study.toml` and the records of the study. The open choices, the one "
-        "with the largest effect first. An effect is the difference from the base of the study in dB, with its 95 % "
-        "interval over images, and the task; * where p < 0.05 after Holm's correction. It was measured with small "
-        "networks on small bundled pictures: profile `laptop`. An effect that is not significant is listed too, with "
-        "its interval.",
-    ]
-    for place, one in enumerate(ranked(folder), 1):
+    parts = []
+    for place, (entry, effects, wide) in enumerate(ranked(folder), 1):
         lines = [
-            f"- {name}: {worth(row)}; the best moment differs by {row.peak:+z.2f} dB and {row.later:+z.0f} iterations; "
-            f"the test would have found an effect of {row.least:.2f} dB"
-            for name, row in one.effects
+            f"- {row.name}: {worth(row)}; the best moment differs by {row.peak:+z.2f} dB and {row.later:+z.0f} "
+            f"iterations; the test would have found an effect of {row.least:.2f} dB"
+            for row in effects.itertuples()
         ]
-        lines += [f"- {name}, with the paper's widths: {worth(row)}" for name, row in one.wide]
+        lines += [f"- {row.name}, with the paper's widths: {worth(row)}" for row in wide.itertuples()]
+        listed = "\n".join(lines)
         parts += [
-            f"## {place}. {one.question}",
-            f"The text, in short: “{one.entry['sentence']}”",
-            f"Choose: **{frozen(one.entry)}**. {one.entry['why']}",
-            "\n".join(lines),
-            f"Expected before the runs: {one.entry['expected']}",
+            f"""\
+## {place}. {question(entry)}
+
+The text, in short: “{entry["sentence"]}”
+
+Choose: **{frozen(entry)}**. {entry["why"]}
+
+{listed}
+
+Expected before the runs: {entry["expected"]}
+"""
         ]
-    return "\n\n".join(parts) + "\n"
+    readings = "\n".join(parts)
+    return f"""\
+# If you implement this from the paper
+
+Written by `dip-repro report` from `data/study.toml` and the records of the study. The open choices, the one \
+with the largest effect first. An effect is the difference from the base of the study in dB, with its 95 % \
+interval over images, and the task; * where p < 0.05 after Holm's correction. It was measured with small \
+networks on small bundled pictures: profile `laptop`. An effect that is not significant is listed too, with its \
+interval.
+
+{readings}"""
 
 
 def laptop(folder: Path = RESULTS) -> str:
     """Return the page of every `laptop` run of a restoration, beside the best of its baselines."""
-    return "\n\n".join(
-        [
-            "# At laptop size",
-            "Written by `dip-repro report` from the records of profile `laptop`: bundled pictures, the paper's "
-            "networks, minutes to an hour each on one core. PSNR in dB. *Ours* is the image that the run is scored by. "
-            "*Baseline* is the best method without a network. *Level*: the difference is less than "
-            f"{tables.LEVEL} dB. The guided filter beside flash has a medium strength; with the strength that is best "
-            "by the truth, it is as good as ours in small pictures (notebook 06). The enhancement has no truth; "
-            "notebook 07 compares it with its baselines.",
-            tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run")) + "\n",
-        ]
-    )
+    return f"""\
+# At laptop size
+
+Written by `dip-repro report` from the records of profile `laptop`: bundled pictures, the paper's networks, \
+minutes to an hour each on one core. PSNR in dB. *Ours* is the image that the run is scored by. *Baseline* is \
+the best method without a network. *Level*: the difference is less than {tables.LEVEL} dB. The guided filter \
+beside flash has a medium strength; with the strength that is best by the truth, it is as good as ours in small \
+pictures (notebook 06). The enhancement has no truth; notebook 07 compares it with its baselines.
+
+{tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run"))}
+"""
 
 
 def write() -> tuple[Path, ...]:
