@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dip_repro.pictures import Picture, as_picture, read
-from dip_repro.runtime import ROOT, UserError
+from dip_repro.runtime import DATA, UserError
 
 # In the scikit-image package itself: no network needed.
 BUNDLED = (
@@ -38,7 +38,7 @@ BUNDLED = (
     "text",
 )
 PAINTED = 0.2  # how far a painted pixel may be from the colour named, in each channel
-REGISTRY = ROOT / "data" / "registry.txt"
+REGISTRY = DATA / "registry.txt"
 MIRROR = "DIP_REPRO_MIRROR"
 PATIENCE = 120  # seconds for one download; the largest file has 1 MB
 ADDRESSES = {  # the authors' public repositories, each at one commit

@@ -5,11 +5,11 @@ import torch
 from conftest import PHOTO, call
 
 from dip_repro import corruptions, images, pictures, stopping
-from dip_repro.fitting import Settings
 from dip_repro.networks import SNAIL, NetworkConfig
 from dip_repro.operators import Identity
 from dip_repro.photo import restore
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 from dip_repro.study.experiments.stopping import CHOSEN
 
 

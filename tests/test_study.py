@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study import experiments, runs
 from dip_repro.study.experiments import ambiguities
 

@@ -18,10 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from dip_repro import runtime, stopping
-from dip_repro.fitting import Fit, Report, Settings, stopped_by
-from dip_repro.networks import SNAIL, NetworkConfig, memory_needed, noise_input
+from dip_repro.fitting import Fit, Report
+from dip_repro.memory import memory_needed
+from dip_repro.networks import SNAIL, NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 
 TILE, OVERLAP = 512, 64  # pixels; 512² takes about 3 GB
 
@@ -52,8 +54,8 @@ class Restoration:
         built = network.build().to(where)
         self.memory_gb = memory_needed(built, z) / 1e9
         measurement = photo if known is None else operator(photo)
-        self.fit = Fit(measurement, operator.to(where), built, z, settings)
         self.rule = rule
+        self.fit = Fit(measurement, operator.to(where), built, z, settings, stop=rule)
 
     @property
     def before(self) -> Tensor:
@@ -93,7 +95,8 @@ class Restoration:
 
     def reports(self, progress: bool = True) -> Iterator[Report]:
         """Run on, under a progress bar, until the rule says stop."""
-        return stopped_by(self.fit, self.rule, progress)
+        self.fit.progress = progress
+        return iter(self.fit)
 
     def done(self, progress: bool = True) -> Tensor:
         """Run to the end and return the restored image, (C, H', W') in [0, 1], on the CPU."""
