@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 project = "Deep Image Prior, reproduced"
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/**.md", "data/*.md", "benchmarks/*.md", "notebooks/*"]
+include_patterns = ["*.md", "docs/**.md", "data/*.md", "benchmarks/*.md", "notebooks/[0-9]*", "notebooks/README.md"]
 exclude_patterns = [".*", "build", "**/.ipynb_checkpoints"]
 
 extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
@@ -34,8 +34,9 @@ templates_path = ["_templates"]
 html_additional_pages = {"index": "home.html"}
 html_math_renderer = "mathml"
 html_copy_source = False
+html_show_copyright = False
 
-COMMANDS = ("dip_repro.cli", "dip_repro.__main__")  # told by `dip-repro --help`
+COMMANDS = ("dip_repro.cli",)  # told by `dip-repro --help`
 
 
 def cards() -> str:
@@ -74,7 +75,7 @@ def fill(app, docname: str, source: list[str]) -> None:
 
     def shown(link: re.Match) -> str:
         target = (ROOT / docname).parent / link[2]
-        return f"{link[1]} (`{target.resolve().relative_to(ROOT)}`)" if target.is_dir() else link[0]
+        return f"{link[1]} (`{target.resolve().relative_to(ROOT).as_posix()}`)" if target.is_dir() else link[0]
 
     source[0] = re.sub(r"\[([^\]\n]*)\]\(([^)\s:#]+)\)", shown, source[0])
 

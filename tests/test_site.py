@@ -25,7 +25,9 @@ def test_every_notebook_has_a_card_with_a_title_and_a_picture(configuration):
 
 
 def test_the_contents_name_every_notebook_and_nothing_that_is_not_there():
-    listed = re.findall(r"```\{toctree\}\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.DOTALL)
+    listed = re.findall(
+        r"```\{toctree\}\n(.*?)```", (ROOT / "docs" / "index.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     entries = [line.strip() for one in listed for line in one.splitlines() if line and not line.startswith(":")]
     found = set()
     for entry in entries:
@@ -40,7 +42,7 @@ def test_the_contents_name_every_notebook_and_nothing_that_is_not_there():
 def test_every_module_is_in_the_reference(configuration):
     modules = set()
     for page in sorted((ROOT / "docs" / "api").glob("*.md")):
-        source = [page.read_text()]
+        source = [page.read_text(encoding="utf-8")]
         configuration["fill"](None, page.relative_to(ROOT).with_suffix("").as_posix(), source)
         modules.update(re.findall(r"automodule:: (\S+)", source[0]))
     files = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "dip_repro").rglob("*.py"))
