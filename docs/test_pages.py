@@ -44,7 +44,7 @@ def faults(browser, page: Path, site: Path) -> list[str]:
         event = json.loads(entry["message"])["message"]
         if event["method"] == "Network.requestWillBeSent":
             url = event["params"]["request"]["url"]
-            if not url.startswith((site.as_uri(), "data:")):
+            if not url.startswith((site.as_uri(), "data:", "chrome:")):  # the last: of the browser's own first page
                 found.append(f"asks for {url}")
     for width in (1400, 1100, 700):
         browser.set_window_size(width, 1000)
