@@ -17,7 +17,7 @@ from torch import nn
 
 from dip_repro import images, pictures
 from dip_repro.photo import restore
-from dip_repro.runtime import ROOT, UserError
+from dip_repro.runtime import UserError
 from dip_repro.study import campaign, experiments, records, report, runs
 
 app = typer.Typer(
@@ -160,16 +160,6 @@ def write_report() -> None:
     """Write README's results, data/INDEX.md and the notebooks' contents again, from what is committed."""
     for path in report.write():
         typer.echo(path)
-
-
-@app.command("site")
-def write_site(
-    out: Annotated[Path, typer.Option(help="folder, emptied first")] = ROOT / "build" / "site",
-) -> None:
-    """Write the website of the study: every notebook as it is stored, and their contents."""
-    from dip_repro.study import site
-
-    typer.echo(f"{len(site.build(out))} pages; start with {out / 'index.html'}")
 
 
 @app.command()
