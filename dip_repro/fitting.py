@@ -34,8 +34,7 @@ class Report:
 class FitResult:
     """What a fit leaves: images (C, H, W) in [0, 1] on the CPU, and a row of history every `report_every` iterations.
 
-    The history's columns: iteration, loss, rolled_back (1 where the loss jumped, so that the parameters before were
-    restored), what the observer returned, seconds.
+    The history's columns: iteration, loss, rolled_back (1 where the loss jumped), the observer's, seconds.
     """
 
     image: Tensor
@@ -133,7 +132,8 @@ class Fit:
                 while self.iteration < until:
                     loss = self.step()
                 report = self.report(loss, start)
-                bar.set_postfix({k: f"{v:.4g}" for k, v in report.row.items() if k not in ("iteration", "seconds")})
+                shown = {k: f"{v:.4g}" for k, v in report.row.items() if k not in ("iteration", "seconds")}
+                bar.set_postfix(shown, refresh=False)
                 bar.update(report.iteration - bar.n)
                 yield report
 
