@@ -132,7 +132,7 @@ class Fit:
                 while self.iteration < until:
                     loss = self.step()
                 report = self.report(loss, start)
-                shown = {k: f"{v:.4g}" for k, v in report.row.items() if k not in ("iteration", "seconds")}
+                shown = {k: f"{report.row[k]:.4g}" for k in ("loss", "psnr", "psnr_average") if k in report.row}
                 bar.set_postfix(shown, refresh=False)
                 bar.update(report.iteration - bar.n)
                 yield report

@@ -93,6 +93,17 @@ def test_an_interrupted_run_goes_on(tmp_path):
     assert resumed["scores"] == whole["scores"] and not checkpoint.exists()
 
 
+def test_a_record_that_cannot_be_written_loses_no_fit(tmp_path, monkeypatch):
+    """A full disk at the moment of the record: the checkpoint of the finished fit stays, and nothing is run again."""
+    with monkeypatch.context() as full:
+        full.setattr(records, "save", lambda *_: (_ for _ in ()).throw(UserError("no room")))
+        with pytest.raises(UserError, match="no room"):
+            runs.perform(TINY, tmp_path, "cpu", progress=False)
+    monkeypatch.setattr(Fit, "step", lambda self: pytest.fail("it was finished"))
+    record = runs.perform(TINY, tmp_path, "cpu", progress=False)
+    assert record["run"]["iterations"] == TINY.settings.iterations and not list(tmp_path.rglob("*.checkpoint"))
+
+
 def test_every_declared_run_is_distinct_and_plain_data():
     every = [run for e in experiments.EXPERIMENTS.values() for profile in e.profiles for run in e.runs(profile)]
     assert len({run.name for run in every}) == len(every)
