@@ -18,7 +18,7 @@ import skimage.io
 import torch
 from matplotlib import cbook
 
-from dip_repro import baselines, corruptions, images, metrics, pictures, runtime
+from dip_repro import baselines, corruptions, images, metrics, runtime
 from dip_repro.photo import restore
 from dip_repro.study import tables
 
@@ -36,7 +36,7 @@ SCRIBBLE = "what was written over the photo, here and there, is to go"
 
 
 def truth_of(name: str, side: int) -> torch.Tensor:
-    return metrics.quantise(images.resize(pictures.as_picture(PHOTOS[name]()).pixels, side))
+    return metrics.quantise(images.resize(images.as_image(PHOTOS[name]()), side))
 
 
 def commands(name: str) -> dict[str, tuple]:
@@ -78,7 +78,7 @@ def gain(command: str, name: str) -> dict:
 
 def seam() -> dict:
     """Denoise a photo in two tiles; return how steep the error is where they meet, and where they do not."""
-    truth = metrics.quantise(images.resize(pictures.as_picture(PHOTOS["motorcycle"]()).pixels, 224))[:, :128]
+    truth = metrics.quantise(images.resize(images.as_image(PHOTOS["motorcycle"]()), 224))[:, :128]
     noisy = corruptions.gaussian_noise(truth, 25, seed=1)
     tiles = restore.Tiles(lambda photo: restore.denoise(photo, iterations=600, width=64), noisy, tile=128, overlap=32)
     parts = []

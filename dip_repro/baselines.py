@@ -14,7 +14,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 from torch import Tensor, nn
 
 from dip_repro.fitting import FitResult, Observer, Settings, fit
-from dip_repro.pictures import resampled
+from dip_repro.images import resampled
 from dip_repro.runtime import stream
 
 

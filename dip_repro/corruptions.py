@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import uniform_filter
 from torch import Tensor
 
+from dip_repro.images import as_image, resampled, to_8bit
 from dip_repro.metrics import quantise
-from dip_repro.pictures import as_picture, resampled, to_8bit
 from dip_repro.runtime import UserError, stream
 
 SHADE = 0.4  # of the flash's light, in its shadow
@@ -90,7 +90,7 @@ def jpeg(image: Tensor, quality: int) -> Tensor:
         raise UserError(f"quality = {quality}: a JPEG quality lies between 1 and 95")
     file = io.BytesIO()
     Image.fromarray(to_8bit(image)).save(file, "jpeg", quality=quality)
-    return as_picture(np.asarray(Image.open(file))).pixels
+    return as_image(np.asarray(Image.open(file)))
 
 
 def text_mask(size: tuple[int, ...], text: str, height: int) -> Tensor:

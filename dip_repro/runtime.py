@@ -18,6 +18,8 @@ import torch
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
 ROOT = Path(__file__).resolve().parent.parent
+# What the package reads: the folder of the checkout, or where an installed package has it.
+DATA = ROOT / "data" if (ROOT / "data" / "registry.txt").exists() else ROOT / "dip_repro" / "data"
 
 
 class UserError(Exception):
@@ -124,6 +126,8 @@ def free_memory(device: torch.device) -> int | None:
     """Return the bytes that a new run could take on `device`, None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if tune_allocator() != "system default":
+        ctypes.CDLL(None).malloc_trim(0)  # the freed blocks that glibc kept are free again
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

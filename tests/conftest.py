@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from dip_repro import cli, images, pictures
+from dip_repro import cli, images
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks of the tests are tiny
@@ -30,5 +30,5 @@ def call(*arguments) -> Result:
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    pictures.save(PHOTO, tmp_path / "photo.png")
+    images.save(PHOTO, tmp_path / "photo.png")
     return tmp_path / "photo.png"

@@ -14,7 +14,7 @@ from torch import Tensor
 from dip_repro import images, metrics, runtime, stopping
 from dip_repro.fitting import Fit, FitResult, Settings, finish
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
-from dip_repro.runtime import ROOT, UserError
+from dip_repro.runtime import DATA, ROOT, UserError
 from dip_repro.study import records
 from dip_repro.study.tasks import (
     Damage,
@@ -29,7 +29,7 @@ from dip_repro.study.tasks import (
     Target,
 )
 
-RESULTS = ROOT / "data" / "results"
+RESULTS = DATA / "results" if DATA.parent == ROOT else Path("results")  # no checkout: in the current folder
 
 
 @dataclass(frozen=True)
