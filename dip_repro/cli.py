@@ -40,12 +40,16 @@ Compiled = Annotated[
 Photo = Annotated[Path, typer.Argument(help="a PNG, JPEG, WebP or TIFF file, grey or colour")]
 Output = Annotated[
     Path | None,
-    typer.Option("--out", help="a new file for the result [default: PHOTO-restored.png, or .tif for 16 bits]"),
+    typer.Option("--out", help="a new file for the result", show_default="PHOTO-restored.png; of 16 bits, .tif"),
 ]
-Iterations = Annotated[int, typer.Option(help="at most so many; the fit stops where its images change least")]
-Count = Annotated[int, typer.Option(help="how many; Ctrl-C ends earlier and writes the result so far")]
-MaxSize = Annotated[int | None, typer.Option(help="first scale the photo down to this many pixels on its longer side")]
-Width = Annotated[int, typer.Option(help="filters in each layer of the network; 128 is the paper's, 32 is faster")]
+Iterations = Annotated[int, typer.Option(min=1, help="at most so many; the fit stops where its images change least")]
+Count = Annotated[int, typer.Option(min=1, help="how many; Ctrl-C ends earlier and writes the result so far")]
+MaxSize = Annotated[
+    int | None, typer.Option(min=1, help="first scale the photo down to this many pixels on its longer side")
+]
+Width = Annotated[
+    int, typer.Option(min=1, help="filters in each layer of the network; 128 is the paper's, 32 is faster")
+]
 Tile = Annotated[int, typer.Option(help="a larger result is computed in overlapping tiles of this side, in pixels")]
 
 
@@ -79,7 +83,7 @@ def run(
     compiled: Compiled = False,
     out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
     budget: Annotated[str, typer.Option(help="stop after this time, such as 9m or 2h, and save what is done")] = "",
-    workers: Annotated[int, typer.Option(help="number of processes; they share the cores")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="number of processes; they share the cores")] = 1,
     scheduler: Annotated[str | None, typer.Option(help="address of a Dask cluster, such as tcp://host:8786")] = None,
     figure: Annotated[bool, typer.Option(help="save a figure of each run beside its record")] = True,
 ) -> None:
@@ -156,7 +160,9 @@ def verify(
 
 @app.command()
 def table(
-    name: Annotated[str | None, typer.Argument(help="one of the paper's seven tables [default: all, in short]")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="one of the paper's seven tables", show_default="a summary of all")
+    ] = None,
     format: Annotated[str, typer.Option(help=f"{', '.join(report.FORMATS)}")] = "text",
     folder: Annotated[Path, typer.Option("--records", help="folder of records")] = runs.RESULTS,
 ) -> None:
@@ -223,9 +229,11 @@ def dejpeg(
 @app.command()
 def upscale(
     photo: Photo,
-    by: Annotated[int, typer.Option(help="how many times longer each side becomes")] = 4,
+    by: Annotated[int, typer.Option(min=2, help="how many times longer each side becomes")] = 4,
     out: Output = None,
-    iterations: Annotated[int | None, typer.Option(help="how many [default: 2000, above 4 times 4000]")] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="how many", show_default="2000; above 4 times, 4000")
+    ] = None,
     max_size: MaxSize = None,
     width: Width = 128,
     tile: Tile = restore.TILE,
@@ -278,7 +286,7 @@ def output(photo: Path, out: Path | None, picture: Picture) -> Path:
 
 MAGENTA = (1.0, 0.0, 1.0)
 LONG = 600  # seconds; if it may take longer, faster ways are suggested
-REFRESHED = 15  # seconds between two previews
+REFRESHED = 15  # seconds between two previews; more for a large picture, which takes long to write
 NARROWER = "--width 32 is faster, and somewhat worse."
 
 
@@ -299,12 +307,12 @@ def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out
         typer.echo(
             f"That is long. --max-size {side} takes at most about {duration(LONG)}. A GPU is much faster. {faster}"
         )
-    written = time.monotonic()
+    refresh_at = time.monotonic() + REFRESHED
     try:
         for _ in restoration.reports():
-            if time.monotonic() - written > REFRESHED:
+            if (begun := time.monotonic()) > refresh_at:
                 files.write(restoration.image, out, picture)
-                written = time.monotonic()
+                refresh_at = time.monotonic() + max(REFRESHED, 20 * (time.monotonic() - begun))
         ended = f"{restoration.why}, after {duration(restoration.seconds)}"
     except KeyboardInterrupt:
         ended = f"interrupted, and the result so far is written ({restoration.why})"

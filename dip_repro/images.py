@@ -90,7 +90,7 @@ def open_image(name: str | Path) -> Tensor:
 def reading(path: Path) -> Iterator[None]:
     """Turn what a decoder raises within into a UserError that names the picture file `path`."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file")
+        raise UserError(f"{path}: {'a folder, not a picture' if path.is_dir() else 'no such file'}")
     try:
         with warnings.catch_warnings(action="ignore"):  # they are about metadata
             yield

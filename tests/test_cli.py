@@ -37,7 +37,7 @@ def wrong(tmp_path, photo):
         (("denoise", tmp_path / "one-pixel.png"), "too small"),
         (("denoise", "astronaut", "--device", "abacus"), "not one PyTorch knows"),
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
-        (("inpaint", photo, tmp_path / "other-size.png"), "give them one size"),
+        (("inpaint", photo, tmp_path / "other-size.png"), "give them the same size"),
         (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel as missing"),
         (("run", "restoration"), "did you mean restoration-50"),
         (("run", "start", "--profile", "big"), "quick, laptop, paper"),

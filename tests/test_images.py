@@ -103,7 +103,7 @@ def test_files_that_are_not_read_are_told(tmp_path):
     for name, sentence in {"deep": "more than 8 bits", "half": "a damaged one", "empty": "it is empty"}.items():
         with pytest.raises(UserError, match=rf"{name}\.png.*{sentence}"):
             images.open_image(tmp_path / f"{name}.png")
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="a folder, not a picture"):
         images.open_image(tmp_path)
 
 

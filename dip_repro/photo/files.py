@@ -47,8 +47,6 @@ class Picture:
         size = self.pixels.shape[-2:]
         if side is None or side >= max(size):
             return self
-        if side < 1:
-            raise UserError(f"a size of {side} pixels: give 1 or more")
         return self.resized(tuple(max(1, round(n * side / max(size))) for n in size))
 
     def resized(self, size: tuple[int, ...]) -> Picture:
