@@ -53,6 +53,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The locks from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:

@@ -1,4 +1,4 @@
-"""What the method is compared with: interpolation, filters, and pixels optimised without a network.
+"""Simpler methods to compare with: interpolation, filters, and pixels optimised without a network.
 
 Images are (C, H, W) in [0, 1].
 """
@@ -14,7 +14,7 @@ from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_
 from torch import Tensor, nn
 
 from dip_repro.fitting import FitResult, Observer, fit
-from dip_repro.pictures import resampled
+from dip_repro.images import resampled
 from dip_repro.runtime import stream
 from dip_repro.settings import Settings
 
@@ -22,11 +22,11 @@ from dip_repro.settings import Settings
 def non_local_means(noisy: Tensor, sigma_8bit: float) -> Tensor:
     """Return non-local means (Buades et al. 2005) for noise of `sigma_8bit` grey levels.
 
-    Patches of 5 × 5 pixels within 6 pixels, and h = 0.8 σ, as scikit-image's example has it where σ is known.
+    Patches of 5 × 5 pixels, a search within 6 pixels, and h = 0.8 σ, as in scikit-image's example with known σ.
     """
     sigma = sigma_8bit / 255
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "h": 0.8 * sigma, "sigma": sigma}
-    # scikit-image wants grey as (H, W): of an only channel it makes a wrong picture.
+    # scikit-image needs grey as (H, W): with a channel axis of length 1 its result is wrong.
     x, axis = (noisy[0], None) if len(noisy) == 1 else (noisy, 0)
     denoised = denoise_nl_means(x.numpy(), channel_axis=axis, **options)
     return torch.from_numpy(denoised).float().reshape(noisy.shape)
@@ -35,13 +35,13 @@ def non_local_means(noisy: Tensor, sigma_8bit: float) -> Tensor:
 def total_variation(noisy: Tensor, sigma_8bit: float) -> Tensor:
     """Return the total-variation solution (Chambolle 2004) for noise of `sigma_8bit` grey levels.
 
-    Its weight is 0.75 σ: over bundled pictures, sizes and σ no fixed multiple of σ did clearly better.
+    Its weight is 0.75 σ. On bundled pictures of several sizes and σ, no other multiple of σ was clearly better.
     """
     return torch.from_numpy(denoise_tv_chambolle(noisy.numpy(), weight=0.75 * sigma_8bit / 255, channel_axis=0)).float()
 
 
 def wavelets(noisy: Tensor, sigma_8bit: float) -> Tensor:
-    """Return wavelet shrinkage (BayesShrink, Chang et al. 2000), RGB as luma and chroma, for noise of `sigma_8bit`."""
+    """Return wavelet shrinkage (BayesShrink, Chang et al. 2000) for noise of `sigma_8bit` grey levels; RGB as YCbCr."""
     options = {"convert2ycbcr": len(noisy) == 3, "rescale_sigma": True, "channel_axis": 0}
     return torch.from_numpy(denoise_wavelet(noisy.numpy(), sigma=sigma_8bit / 255, **options)).float()
 
@@ -58,7 +58,8 @@ def biharmonic(image: Tensor, mask: Tensor) -> Tensor:
 def interpolate_missing(image: Tensor, mask: Tensor, method: str = "linear") -> Tensor:
     """Fill the missing pixels (mask (1, H, W), 0 = missing) from the known ones.
 
-    "nearest" is the Voronoi fill; "linear" interpolates on the Delaunay triangulation, nearest outside its hull.
+    "nearest" takes the nearest known pixel; "linear" interpolates in Delaunay triangles, and takes the nearest pixel
+    outside of them.
     """
     known = mask[0].bool().numpy()
     rows_columns = known.nonzero()
@@ -80,10 +81,11 @@ def enlarge(image: Tensor, factor: int, method: str = "bicubic") -> Tensor:
 
 
 class Pixels(nn.Module):
-    """A "network" whose parameters are the image itself, (1, C, H, W), so that the loop of `Fit` optimises pixels.
+    """A "network" whose only parameters are the pixels of an image (1, C, H, W), so that `fit` optimises pixels.
 
-    They start as z does, from U(0, 1/10), by the stream "pixels" of `seed`: the paper does not say. On one image
-    (butterfly ×4) the published PSNR of "no prior" is met from there to 0.2 dB, and missed by 3 dB from U(0, 1).
+    They start, like z, from U(0, 1/10), drawn from the stream "pixels" of `seed`. The paper does not give the start.
+    With this one the PSNR of "no prior" on one image (butterfly ×4) is within 0.2 dB of the published one; from U(0, 1)
+    it is 3 dB off.
     """
 
     def __init__(self, channels: int, size: tuple[int, int], seed: int = 0):
@@ -95,9 +97,9 @@ class Pixels(nn.Module):
 
 
 class WithVariation(nn.Module):
-    """x ↦ (operator(x), √(n·λ·TV(x))), (1, C, n + 1) with n = H'W': the loop's mean of squares gains λ·TV(x).
+    """x ↦ (operator(x), √(n·λ·TV(x))), (1, C, n + 1) with n = H'W': so the mean of squares has the term λ·TV(x).
 
-    TV is the mean over the pixels of the gradient's length, all channels jointly.
+    TV is the mean over pixels of the gradient's length, taken over all channels together.
     """
 
     def __init__(self, operator: nn.Module, weight: float):
@@ -122,9 +124,9 @@ def optimise_pixels(
     observer: Observer | None = None,
     progress: bool = True,
 ) -> FitResult:
-    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W): "no prior" where it is 0, else TV.
+    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W).
 
-    The loop, the optimiser and the data term are those of the network.
+    Without variation it is the paper's "no prior". Loop, optimiser and data term are the same as with a network.
     """
     network = Pixels(len(measurement), size).to(measurement.device)
     z = torch.zeros(1, 1, *size, device=measurement.device)
@@ -137,7 +139,7 @@ def optimise_pixels(
 def guided_filter(image: Tensor, guide: Tensor, radius: int, epsilon: float) -> Tensor:
     """Return `image` as a locally linear function of `guide`, channel by channel (He, Sun and Tang, ECCV 2010).
 
-    In each window of 2·`radius` + 1 pixels image ≈ a·guide + b by least squares, a shrunk by `epsilon`, a variance.
+    In each window of 2·`radius` + 1 pixels, image ≈ a·guide + b by least squares; `epsilon`, a variance, shrinks a.
     """
 
     def mean(x):
@@ -155,9 +157,9 @@ def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
 
 
 def of_residual(smooth: Callable[[Tensor, float], Tensor], image: Tensor, residual: float) -> Tensor:
-    """Return smooth(image, strength) whose mean squared difference to `image` is `residual`, by bisection.
+    """Return smooth(image, strength) whose mean squared difference from `image` is `residual`, found by bisection.
 
-    The strength is looked for in [0.01, 100]; the nearer end where no strength changes the image as much or as little.
+    The strength is within [0.01, 100]; if none in this range gives the residual, the nearer end is taken.
     """
     low, high = -2.0, 2.0
     for _ in range(20):

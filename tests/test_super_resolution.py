@@ -10,7 +10,8 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
-from dip_repro.study import experiments, runs, tables, tasks
+from dip_repro.study import runs, tables, tasks
+from dip_repro.study.experiments.super_resolution import super_resolution
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
 
@@ -55,7 +56,7 @@ def test_constants_are_kept_and_the_gradient_is_the_adjoint(border):
 def test_a_wrong_size_is_told():
     with pytest.raises(UserError, match="30×64: each side must be a multiple of 4"):
         Decimation(4)(torch.rand(1, 3, 30, 64))
-    with pytest.raises(UserError, match="one of replicate, reflect"):
+    with pytest.raises(UserError, match="must be replicate or reflect"):
         Decimation(4, border="wrap")
     with pytest.raises(UserError, match="at least 32"):
         images.crop_to_multiple(torch.rand(3, 31, 64), 32)
@@ -81,7 +82,7 @@ def test_pillows_lanczos_made_the_authors_x0(mirror, set_name, factor, a):
 def test_the_published_crop_is_the_tasks(mirror):
     published = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior' and table == 'sr4-set5'")
     for image, psnr_db in published[["image", "psnr_db"]].values:
-        task = experiments.super_resolution("sr4-set5", image).task
+        task = super_resolution("sr4-set5", image).task
         problem = task.problem(seed=0)
         output = images.crop_to_multiple(images.open_image(task.image.replace("GT", "deep_prior")), 32)
         assert float(problem.score(output, problem.truth)) == pytest.approx(psnr_db, abs=0.00501)

@@ -15,8 +15,8 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from dip_repro import baselines, cli, images, metrics
+from dip_repro.images import save
 from dip_repro.networks import NetworkConfig
-from dip_repro.pictures import save
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import experiments, figures, records, report, runs, tables

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dip_repro.runtime import ROOT, UserError
+from dip_repro.runtime import DATA, UserError
 
 pd.set_option("display.max_colwidth", None)  # a claim is shown whole
-CLAIMS = ROOT / "data" / "claims.toml"
+CLAIMS = DATA / "claims.toml"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro import pictures
+from dip_repro import images
 from dip_repro.runtime import UserError, written_whole
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ def curves(history: pd.DataFrame) -> dict[str, list]:
 def save(record: dict, image: Tensor, folder: Path) -> Path:
     """Write `folder`/<name>.json, and the scored image (C, H, W) beside it; the JSON last, so that it vouches."""
     path = folder / f"{record['name']}.json"
-    pictures.save(image, path.with_suffix(".png"))
+    images.save(image, path.with_suffix(".png"))
     with written_whole(path) as partial:
         partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
     return path

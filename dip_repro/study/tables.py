@@ -16,15 +16,15 @@ from torch.nn import functional as F
 from dip_repro import corruptions, images, metrics
 from dip_repro.networks import count_parameters
 from dip_repro.operators import Decimation
-from dip_repro.runtime import ROOT, UserError, written_whole
+from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import records
 from dip_repro.study.experiments import BRANCHING, EXPERIMENTS, RESTORATIONS, declared
 from dip_repro.study.experiments.ambiguities import interval
 from dip_repro.study.runs import RESULTS, Run
 
-PUBLISHED = ROOT / "data" / "published.csv"
-PRINTED = ROOT / "data" / "printed.csv"
-EXPLANATIONS = ROOT / "data" / "explanations.toml"
+PUBLISHED = DATA / "published.csv"
+PRINTED = DATA / "printed.csv"
+EXPLANATIONS = DATA / "explanations.toml"
 PAIRS, BASELINES = "pairs.csv", "baselines.csv"  # in the folder of results
 BASELINE = ["run", "key", "baseline", "psnr_db"]
 MARGINAL = 0.1  # dB: less is level

@@ -12,12 +12,12 @@ import pandas as pd
 from scipy import stats
 
 from dip_repro.networks import NetworkConfig
-from dip_repro.runtime import ROOT
+from dip_repro.runtime import DATA
 from dip_repro.study import records, tasks
 from dip_repro.study.runs import RESULTS, Experiment, Run
 from dip_repro.study.variants import Varied
 
-DECLARATION = tomllib.loads((ROOT / "data" / "study.toml").read_text())
+DECLARATION = tomllib.loads((DATA / "study.toml").read_text())
 WIDE = DECLARATION["wide"]
 BASE = "base"
 OUTCOME = ["task", "label", "image", "seed", "scored", "last", "average", "peak", "peak_at"]
