@@ -28,13 +28,18 @@ figures: $(VENV)/installed
 test: $(VENV)/installed lint
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
-# The study as a website, build/site/index.html, from what is stored: nothing is run.
-site: $(VENV)/installed
-	$(BIN)/dip-repro site
+# The study as a website, build/site/index.html, from what is stored: no notebook is run. A link that leads nowhere fails.
+site: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/python -m sphinx -W --keep-going -q -E -c docs -d build/doctrees . build/site
+
+$(VENV)/docs: $(VENV)/installed docs/requirements.txt
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
+	touch $@
 
 # It in a headless Chromium or Chrome, where there is one: every page, every picture, no error, nothing from elsewhere.
-check-site: $(VENV)/installed
-	$(BIN)/python -m pytest -rs tests/test_site.py
+check-site: site
+	$(BIN)/python -m pytest -rs -s docs/test_pages.py
 
 # Wants a quiet machine: some minutes.
 bench: $(VENV)/installed
@@ -50,11 +55,13 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The lock from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
+# The locks from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test,cluster]'
 	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' > requirements.lock
+	build/lock/bin/pip install --quiet '.[docs]'
+	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' | grep -vxFf requirements.lock > docs/requirements.txt
 
 clean:
 	rm -rf $(VENV) build

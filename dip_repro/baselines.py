@@ -13,9 +13,10 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet, inpaint_biharmonic
 from torch import Tensor, nn
 
-from dip_repro.fitting import FitResult, Observer, Settings, fit
+from dip_repro.fitting import FitResult, Observer, fit
 from dip_repro.images import resampled
 from dip_repro.runtime import stream
+from dip_repro.settings import Settings
 
 
 def non_local_means(noisy: Tensor, sigma_8bit: float) -> Tensor:

@@ -18,7 +18,7 @@ from torch import nn
 from dip_repro import images
 from dip_repro.photo import files, restore
 from dip_repro.photo.files import Picture, open_picture
-from dip_repro.runtime import DATA, ROOT, UserError
+from dip_repro.runtime import CHECKOUT, UserError
 from dip_repro.study import campaign, experiments, records, report, runs
 
 app = typer.Typer(
@@ -175,20 +175,10 @@ def table(
 @app.command("report")
 def write_report() -> None:
     """Write the results in README, data/INDEX.md and the notebooks' contents again, from the committed records."""
-    if DATA.parent != ROOT:
+    if not CHECKOUT:
         raise UserError("the report is part of the repository: clone it, and run `dip-repro report` there")
     for path in report.write():
         typer.echo(path)
-
-
-@app.command("site")
-def write_site(
-    out: Annotated[Path, typer.Option(help="folder, emptied first")] = ROOT / "build" / "site",
-) -> None:
-    """Write the website of the study: every notebook as it is stored, and their contents."""
-    from dip_repro.study import site
-
-    typer.echo(f"{len(site.build(out))} pages; start with {out / 'index.html'}")
 
 
 @app.command()

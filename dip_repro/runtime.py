@@ -16,10 +16,10 @@ from pathlib import Path
 
 import torch
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
-ROOT = Path(__file__).resolve().parent.parent
-# What the package reads: the folder of the checkout, or where an installed package has it.
-DATA = ROOT / "data" if (ROOT / "data" / "registry.txt").exists() else ROOT / "dip_repro" / "data"
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+CHECKOUT = (ROOT / "pyproject.toml").is_file()  # else the package is installed by itself
+DATA = ROOT / "data" if CHECKOUT else PACKAGE / "data"  # registry, declarations, published numbers
 
 
 class UserError(Exception):
@@ -60,18 +60,6 @@ def tune_allocator() -> str:
     mallopt = ctypes.CDLL(None).mallopt
     done = mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28)
     return "glibc keeps freed blocks" if all(done) else "system default"
-
-
-def set_precision(precision: str, device: torch.device) -> None:
-    """Let NVIDIA's tensor cores round convolutions and matrix products to TF32, or not; the CPU has no such unit.
-
-    PyTorch's own default is TF32 for convolutions alone: what a record calls float32 would not be.
-    """
-    if precision not in PRECISIONS:
-        raise UserError(f"precision = {precision!r} is not one of {', '.join(PRECISIONS)}")
-    if precision == "tf32" and device.type != "cuda":
-        raise UserError("precision tf32 is of NVIDIA's GPUs: use float32 or bfloat16 here")
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from dip_repro import cli, images
+from dip_repro.fitting import Fit, FitResult
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks of the tests are tiny
@@ -32,3 +33,10 @@ def call(*arguments) -> Result:
 def photo(tmp_path) -> Path:
     images.save(PHOTO, tmp_path / "photo.png")
     return tmp_path / "photo.png"
+
+
+def finished(run: Fit) -> FitResult:
+    """Run a fit to its end and return its result."""
+    for _ in run:
+        pass
+    return run.result

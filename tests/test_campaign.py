@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dip_repro import cli
-from dip_repro.fitting import Fit, Settings
+from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 from dip_repro.study import campaign, experiments, records, runs
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
@@ -150,8 +151,8 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
 @pytest.mark.slow
 def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     script = (
-        "import functools, pathlib, sys; from dip_repro import fitting; from dip_repro.study import campaign, runs;"
-        "runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0);"  # a checkpoint at every report: kills hit it
+        "import pathlib, sys; from dip_repro import checkpoint; from dip_repro.study import campaign;"
+        "checkpoint.SECONDS = 0;"  # a checkpoint at every report: kills hit it
         "queue = campaign.select(['restoration-50'], 'quick');"
         "campaign.campaign(queue, pathlib.Path(sys.argv[1]), 'cpu')"
     )

@@ -19,7 +19,7 @@ def test_z_is_the_flash_picture_and_x0_the_other():
     run = replace(run, task=replace(run.task, side=32))
     problem, fitting = runs.prepare(run, "cpu")
     flash, no_flash, truth = run.task.pair(run.seed)
-    assert torch.equal(fitting.z, flash[None]) and torch.equal(fitting.measurement[0], no_flash)
+    assert torch.equal(fitting.z, flash[None]) and torch.equal(fitting.x0[0], no_flash)
     assert torch.equal(problem.truth, truth) and run.settings.sigma_p == 0
 
 

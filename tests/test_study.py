@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.study import experiments, runs
 from dip_repro.study.experiments import ambiguities
+from dip_repro.study.variants import Varied
 
 AMBIGUITIES = ambiguities.DECLARATION["ambiguity"]
 # A bias before batch norm moves nothing but rounding; no loss jumps in two steps; an output is taken at a report.
-SAME_AT_FIRST = {"bias/biases", "rollback/a rise by 0.001", "output/of z itself"}
+SAME_AT_FIRST = {"bias/biases", "rollback/a rise by 0.001", "output/of z itself", "rollback-ratio/5 dB"}
 
 
 def test_every_entry_says_what_it_is():
@@ -105,7 +105,7 @@ def test_the_frozen_readings_alone_are_the_defaults():
         for part, values in changes.get(f"{entry['name']}/{entry['chosen']}", {}).items():
             (by_task[entry["on"][0]] if part == "task" else frozen[part]).update(values)
     of_an_experiment = {"iterations", "learning_rate", "sigma_p", "report_every"}
-    defaults = {"network": NetworkConfig(), "settings": Settings(iterations=1)}
+    defaults = {"network": NetworkConfig(), "settings": Varied(iterations=1)}
     for part, values in frozen.items():
         for name, value in values.items():
             assert name in of_an_experiment or getattr(defaults[part], name) == value, name

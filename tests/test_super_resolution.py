@@ -2,13 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import finished
 from PIL import Image
 
 from dip_repro import baselines, corruptions, images, metrics
-from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 from dip_repro.study import runs, tables, tasks
 from dip_repro.study.experiments.super_resolution import super_resolution
 
@@ -96,7 +97,7 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
     )
     problem, fitting = runs.prepare(run, "cpu")
     assert problem.truth.shape == problem.corrupted.shape == (3, 64, 64) and problem.measurement.shape == (3, 16, 16)
-    assert finish(fitting, progress=False).image.shape == (3, 64, 64)
+    assert finished(fitting).image.shape == (3, 64, 64)
     grey = tasks.SuperResolution("camera", 8, side=64).problem(seed=0)
     assert torch.isfinite(grey.score(grey.corrupted, grey.truth))
 

@@ -15,10 +15,10 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from dip_repro import baselines, cli, images, metrics
-from dip_repro.fitting import Settings
 from dip_repro.images import save
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.settings import Settings
 from dip_repro.study import experiments, figures, records, report, runs, tables
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising

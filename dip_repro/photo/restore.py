@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from dip_repro import runtime, stopping
-from dip_repro.fitting import Fit, Report, Settings, stopped_by
+from dip_repro.fitting import Fit, Report
 from dip_repro.images import at_size
 from dip_repro.networks import SNAIL, NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.photo.tiles import Tile, tiles
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 
 TILE, OVERLAP = 512, 64  # pixels of the result; a tile of 512² takes about 3 GB
 
@@ -95,8 +96,8 @@ class Restoration:
         config = as_deep_as_fits(self.network, size)
         z = noise_input(config.in_channels, size, seed=0).to(self.device)
         network = config.build().to(self.device)
-        self.fit = Fit(measurement, operator.to(self.device), network, z, self.settings)
         self.rule = stopping.recommended() if self.early else stopping.counted(self.settings.iterations)
+        self.fit = Fit(measurement, operator.to(self.device), network, z, self.settings, stop=self.rule)
 
     def __iter__(self) -> Iterator[Report]:
         return self.reports(progress=False)
@@ -104,7 +105,8 @@ class Restoration:
     def reports(self, progress: bool = True) -> Iterator[Report]:
         """Run what is left, with a progress bar for each tile."""
         while self.finished < len(self.tiles):
-            yield from stopped_by(self.fit, self.rule, progress)
+            self.fit.progress = progress
+            yield from self.fit
             self.tiles[self.finished].add(self.kept, self.total, self.weight)
             self.finished += 1
             if self.finished < len(self.tiles):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,9 +14,10 @@ import torch
 from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
-from dip_repro.fitting import Fit, FitResult, Settings, finish
+from dip_repro.fitting import Fit, FitResult
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
-from dip_repro.runtime import DATA, ROOT, UserError
+from dip_repro.runtime import CHECKOUT, ROOT, UserError
+from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.tasks import (
     Damage,
@@ -28,8 +31,9 @@ from dip_repro.study.tasks import (
     SuperResolution,
     Target,
 )
+from dip_repro.study.variants import strategies
 
-RESULTS = DATA / "results" if DATA.parent == ROOT else Path("results")  # no checkout: in the current folder
+RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ class Run:
         """All that decides the outcome, as JSON holds it."""
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
         configuration: dict = {name: plain(part) for name, part in parts.items()}
+        configuration["settings"] = {"perturbation": "fixed"} | configuration["settings"]
         configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
         configuration |= {"seed": self.seed, "scored": self.scored}
         return configuration | {"early": True} if self.early else configuration
@@ -91,20 +96,23 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
     Where there is none, nothing is scored: the history and the record hold the loss.
 
-    `how` goes to `Fit`: checkpoint, precision, compiled.
+    `how` goes to `Fit`: stop, checkpoint, progress, precision, compiled.
     """
     problem = problem_of(run)
     assert problem.z is not None  # drawn there
     where = runtime.pick_device(device)
     network = run.network.build(run.seed).to(where)
     z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
-    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observer, **how)
+    how |= {"seed": run.seed, "observer": observer} | strategies(run.settings, run.seed, where)
+    return problem, Fit(problem.measurement, operator, network, z, run.settings, **how)
 
 
 def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
     """Run it under a progress bar, and return its problem and its result; nothing is saved."""
-    problem, fitting = prepare(run, device)
-    return problem, finish(fitting)
+    problem, fitting = prepare(run, device, progress=True)
+    for _ in fitting:
+        pass
+    return problem, fitting.result
 
 
 def perform(
@@ -130,19 +138,24 @@ def perform(
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
     # The code as it stands before the run.
-    provenance = runtime.provenance(where) | {"precision": precision} | ({"compiled": True} if compiled else {})
+    provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
     rule = stopping.recommended() if run.early else None
-    kept = None if rule else checkpoint
-    problem, fitting = prepare(run, device, checkpoint=kept, precision=precision, compiled=compiled)
-    result = finish(fitting, progress, until, rule)
+    how = {"stop": rule, "checkpoint": None if rule else checkpoint, "progress": progress}
+    problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
+    with contextlib.closing(iter(fitting)) as reports:
+        for _ in reports:
+            if time.time() > until:
+                break
     if not fitting.stopped:
         return None
+    result = fitting.result
     if rule:
         assert rule.image is not None  # it has seen a report
         result = replace(result, average=rule.image.cpu())
-    record = make_record(run, problem, result, where) | {"provenance": provenance}
+    record = make_record(run, problem, result, where) | {"provenance": provenance | {"precision": fitting.precision}}
     records.save(record, getattr(result, run.scored), folder)
+    checkpoint.unlink(missing_ok=True)  # only now is nothing lost with it
     return record
 
 

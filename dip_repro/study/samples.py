@@ -1,12 +1,4 @@
-"""Averages of iterates and of runs, and whether their spread tells how far they are from the truth.
-
-SGLD: Cheng et al., "A Bayesian Perspective on the Deep Image Prior" (CVPR 2019). Noise in the weights turns the fit
-into a walk over the posterior of θ; the mean of f_θ(z) over its iterates is the estimate, their spread the uncertainty.
-Readings, `Settings.weight_noise`: their steps are ε/2 times the gradient of the log posterior, with noise N(0, ε).
-Here the step is Adam's, as in all that it is compared with, and after it each weight gets noise N(0, σ²) with one σ,
-which was tuned: that is no exact posterior. Their weight decay, the prior of θ, is left out: batch norm makes most of
-the weights scale-free.
-"""
+"""Averages of iterates and of runs, and whether their spread tells how far they are from the truth."""
 
 from __future__ import annotations
 

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA
 from dip_repro.study import records, tasks
 from dip_repro.study.runs import RESULTS, Experiment, Run
+from dip_repro.study.variants import Varied
 
 DECLARATION = tomllib.loads((DATA / "study.toml").read_text())
 WIDE = DECLARATION["wide"]
@@ -44,7 +44,7 @@ class Arm:
             f"{folder}/{self.task}/{slug(self.label)}/{image}-{seed}",
             getattr(tasks, declared["kind"])(image, **declared["task"] | self.changes.get("task", {})),
             replace(network, **other | self.changes.get("network", {})),
-            replace(Settings(**settings), **self.changes.get("settings", {})),
+            replace(Varied(**settings), **self.changes.get("settings", {})),
             seed,
             declared["scored"],
         )

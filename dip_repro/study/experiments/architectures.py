@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dip_repro import metrics
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
 from dip_repro.operators import Mask
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising, Inpainting
 

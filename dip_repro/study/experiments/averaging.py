@@ -13,11 +13,11 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run, recorded
 from dip_repro.study.samples import of_runs
 from dip_repro.study.tasks import Sampled
+from dip_repro.study.variants import Varied
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # to choose from
 WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # chosen
@@ -29,7 +29,7 @@ def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed
     Iterates are averaged and sampled from half the iterations of a run of the usual length on.
     """
     side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
-    settings = Settings(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
+    settings = Varied(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
     task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
     network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
     return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
@@ -75,12 +75,18 @@ AVERAGING_LONG = Experiment(
 )
 
 
+def noise_of(run: Run) -> float:
+    """Return the σ of the noise in the weights."""
+    assert isinstance(run.settings, Varied)  # as in all runs of this study
+    return run.settings.weight_noise
+
+
 def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFrame:
     """Return a row a run: PSNR in dB, at the end and of the best iterate; what `Samples.calibration` says."""
     rows = [
         {
             "image": run.task.image,
-            "weight noise": run.settings.weight_noise,
+            "weight noise": noise_of(run),
             "seed": run.seed,
             "best iterate": history.psnr.max(),
             "last iterate": history.psnr.iloc[-1],
@@ -97,9 +103,9 @@ def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
     """Return the PSNR in dB of the mean of k plain runs' images: a row for each k, a column for each image."""
     plain: dict[str | None, list[Tensor]] = {}
     for run, x in zip(runs, restored, strict=True):
-        if not run.settings.weight_noise:
+        if not noise_of(run):
             plain.setdefault(run.task.image, []).append(x)
-    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs if not run.settings.weight_noise}
+    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs if not noise_of(run)}
     table = {image: of_runs(plain[image], truth) for image, truth in truths.items() if truth is not None}
     return pd.DataFrame(table, index=pd.RangeIndex(1, len(next(iter(table.values()))) + 1, name="runs"))
 
@@ -132,7 +138,7 @@ def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RES
     histories = recorded(runs, folder)
     found = summary(runs, histories)
     fall = (found["best iterate"] - found["last iterate"]).groupby("weight noise").mean()
-    plain = {run.task.image: h for run, h in zip(runs, histories, strict=True) if not run.settings.weight_noise}
+    plain = {run.task.image: h for run, h in zip(runs, histories, strict=True) if not noise_of(run)}
     over = [
         of_k.iloc[-1] - plain[image].set_index("iteration").psnr_average[len(of_k) * iterations]
         for image, of_k in of_averages.items()

@@ -6,8 +6,8 @@ import math
 
 import pandas as pd
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study import spectra
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Target
