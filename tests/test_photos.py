@@ -61,7 +61,7 @@ def test_a_small_photo_takes_a_shallower_network():
 
 def test_it_stops_where_the_rule_says(monkeypatch):
     restoration = restore.denoise(PHOTO, iterations=100, device="cpu")
-    restoration.rule = restoration.fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(20))
+    restoration.fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(20))
     kept = restoration.done(progress=False)
     assert restoration.fit.iteration == 20 and "iteration 20" in restoration.fit.stopped
     torch.testing.assert_close(kept, restoration.fit.average[0])

@@ -46,7 +46,7 @@ class Restoration:
     Attributes
     ----------
     size : (H', W') of the result.
-    fit, rule : of the current tile.
+    fit : of the current tile.
     """
 
     def __init__(
@@ -96,8 +96,8 @@ class Restoration:
         config = as_deep_as_fits(self.network, size)
         z = noise_input(config.in_channels, size, seed=0).to(self.device)
         network = config.build().to(self.device)
-        self.rule = stopping.recommended() if self.early else stopping.counted(self.settings.iterations)
-        self.fit = Fit(measurement, operator.to(self.device), network, z, self.settings, stop=self.rule)
+        rule = stopping.recommended() if self.early else stopping.counted(self.settings.iterations)
+        self.fit = Fit(measurement, operator.to(self.device), network, z, self.settings, stop=rule)
 
     def __iter__(self) -> Iterator[Report]:
         return self.reports(progress=False)
@@ -119,6 +119,12 @@ class Restoration:
         for _ in self.reports(progress):
             pass
         return self.image
+
+    @property
+    def rule(self) -> stopping.Rule:
+        """What stops the fit of the current tile."""
+        assert self.fit.stop is not None
+        return self.fit.stop
 
     @property
     def kept(self) -> Tensor:
