@@ -1,22 +1,16 @@
-"""Simpler methods to compare with: interpolation, filters, and pixels optimised without a network.
+"""Simpler methods to compare with: filters and interpolation.
 
 Images are (C, H, W) in [0, 1].
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from scipy.interpolate import griddata
-from scipy.ndimage import gaussian_filter, uniform_filter
 from skimage.restoration import denoise_nl_means, denoise_tv_chambolle, denoise_wavelet, inpaint_biharmonic
-from torch import Tensor, nn
+from torch import Tensor
 
-from dip_repro.fitting import FitResult, Observer, fit
 from dip_repro.images import resampled
-from dip_repro.runtime import stream
-from dip_repro.settings import Settings
 
 
 def non_local_means(noisy: Tensor, sigma_8bit: float) -> Tensor:
@@ -78,92 +72,3 @@ def enlarge(image: Tensor, factor: int, method: str = "bicubic") -> Tensor:
     """Return (C, H, W) scaled up by `factor` with Pillow's "bicubic" or "lanczos" (a = 3), in 8 bits."""
     rows, columns = image.shape[-2:]
     return resampled(image, (rows * factor, columns * factor), method)
-
-
-class Pixels(nn.Module):
-    """A "network" whose only parameters are the pixels of an image (1, C, H, W), so that `fit` optimises pixels.
-
-    They start, like z, from U(0, 1/10), drawn from the stream "pixels" of `seed`. The paper does not give the start.
-    With this one the PSNR of "no prior" on one image (butterfly ×4) is within 0.2 dB of the published one; from U(0, 1)
-    it is 3 dB off.
-    """
-
-    def __init__(self, channels: int, size: tuple[int, int], seed: int = 0):
-        super().__init__()
-        self.image = nn.Parameter(torch.rand(1, channels, *size, generator=stream(seed, "pixels")) / 10)
-
-    def forward(self, z: Tensor) -> Tensor:
-        return self.image
-
-
-class WithVariation(nn.Module):
-    """x ↦ (operator(x), √(n·λ·TV(x))), (1, C, n + 1) with n = H'W': so the mean of squares has the term λ·TV(x).
-
-    TV is the mean over pixels of the gradient's length, taken over all channels together.
-    """
-
-    def __init__(self, operator: nn.Module, weight: float):
-        super().__init__()
-        self.operator, self.weight = operator, weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        down = nn.functional.pad(x.diff(dim=-2), (0, 0, 0, 1))
-        right = nn.functional.pad(x.diff(dim=-1), (0, 1))
-        variation = (down.square() + right.square()).sum(1).add(1e-6).sqrt().mean()
-        y = self.operator(x).flatten(2)
-        root = (y.shape[-1] * self.weight * variation).sqrt()
-        return torch.cat([y, root.expand(1, y.shape[1], 1)], -1)
-
-
-def optimise_pixels(
-    measurement: Tensor,
-    operator: nn.Module,
-    size: tuple[int, int],
-    settings: Settings,
-    variation: float = 0.0,
-    observer: Observer | None = None,
-    progress: bool = True,
-) -> FitResult:
-    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W).
-
-    Without variation it is the paper's "no prior". Loop, optimiser and data term are the same as with a network.
-    """
-    network = Pixels(len(measurement), size).to(measurement.device)
-    z = torch.zeros(1, 1, *size, device=measurement.device)
-    if variation:
-        operator = WithVariation(operator, variation)
-        measurement = nn.functional.pad(measurement.flatten(1), (0, 1))
-    return fit(measurement, operator, network, z, settings, observer=observer, progress=progress)
-
-
-def guided_filter(image: Tensor, guide: Tensor, radius: int, epsilon: float) -> Tensor:
-    """Return `image` as a locally linear function of `guide`, channel by channel (He, Sun and Tang, ECCV 2010).
-
-    In each window of 2·`radius` + 1 pixels, image ≈ a·guide + b by least squares; `epsilon`, a variance, shrinks a.
-    """
-
-    def mean(x):
-        return uniform_filter(x, (0, 2 * radius + 1, 2 * radius + 1), mode="mirror")
-
-    x, g = (tensor.double().numpy() for tensor in (image, guide))
-    a = (mean(g * x) - mean(g) * mean(x)) / (mean(g * g) - mean(g) ** 2 + epsilon)
-    b = mean(x) - a * mean(g)
-    return torch.from_numpy(mean(a) * g + mean(b)).float()
-
-
-def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """Return `image` blurred by a Gaussian of `sigma` pixels."""
-    return torch.from_numpy(gaussian_filter(image.numpy(), (0, sigma, sigma), mode="mirror"))
-
-
-def of_residual(smooth: Callable[[Tensor, float], Tensor], image: Tensor, residual: float) -> Tensor:
-    """Return smooth(image, strength) whose mean squared difference from `image` is `residual`, found by bisection.
-
-    The strength is within [0.01, 100]; if none in this range gives the residual, the nearer end is taken.
-    """
-    low, high = -2.0, 2.0
-    for _ in range(20):
-        middle = (low + high) / 2
-        smoothed = smooth(image, 10**middle)
-        low, high = (middle, high) if (smoothed - image).square().mean() < residual else (low, middle)
-    return smoothed

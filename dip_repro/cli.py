@@ -147,7 +147,7 @@ def verify(
     """Do the run of a record again, and compare the scores."""
     saved = records.load(record)
     if not saved["scores"]:
-        raise UserError(f"{record}: its task has no ground truth, so there are no scores to compare")
+        raise UserError(f"{record}: its ground truth is not known, so there are no scores to compare")
     with tempfile.TemporaryDirectory() as folder:
         again = runs.perform(experiments.declared(saved), Path(folder), device)
     assert again is not None  # as no budget interrupts it

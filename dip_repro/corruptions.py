@@ -1,4 +1,4 @@
-"""What damages an image: noise, decimation, missing pixels, text, a hole, JPEG; a pair with and without flash.
+"""What damages an image: noise, decimation, missing pixels, text, a hole, JPEG.
 
 Random numbers come from the stream "corruption" of a seed, or from a stream with the name of the noise.
 """
@@ -6,19 +6,15 @@ Random numbers come from the stream "corruption" of a seed, or from a stream wit
 from __future__ import annotations
 
 import io
-import math
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import uniform_filter
 from torch import Tensor
 
 from dip_repro.images import as_image, resampled, to_8bit
 from dip_repro.metrics import quantise
 from dip_repro.runtime import UserError, stream
-
-SHADE = 0.4  # the share of the flash's light that is missing in its shadow
 
 
 def gaussian_noise(image: Tensor, sigma_8bit: float, seed: int, stored: str = "8bit") -> Tensor:
@@ -111,42 +107,3 @@ def hole_mask(size: tuple[int, ...], share: float) -> Tensor:
     top, left = (round(n * (1 - share) / 2) for n in size)
     mask[:, top : size[0] - top, left : size[1] - left] = 0
     return mask
-
-
-def flash_shadow(size: tuple[int, ...]) -> Tensor:
-    """Return the shadow of the flash in `flash_pair`, (H, W): 1 in a slanted stripe, 0 elsewhere."""
-    rows, columns = (torch.linspace(-1, 1, n) for n in size)
-    return ((columns - 0.3 * rows[:, None] - 0.35).abs() < 0.15).float()
-
-
-def flash_pair(scene: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a scene (3, H, W) lit by a flash, and the same scene lit by a lamp, both without noise and in 8 bits.
-
-    The flash is bright and bluish, and fades towards the corners. Its shadow has sharp edges, and `SHADE` of its light
-    is missing there. The lamp, on the left, is dim and reddish. So the two share the scene's edges, and not its light.
-    """
-    if len(scene) != 3:
-        raise UserError("the two images differ in the colour of the light: give a colour image")
-    rows, columns = (torch.linspace(-1, 1, n) for n in scene.shape[-2:])
-    fading = 1 - 0.25 * (rows[:, None].square() + columns.square())
-    flash = fading * (1 - SHADE * flash_shadow(scene.shape[-2:]))
-    lamp = 0.4 - 0.15 * columns
-    cool, warm = torch.tensor([[0.85, 0.95, 1.0], [1.0, 0.75, 0.5]])[..., None, None]
-    return quantise(scene.pow(0.7) * flash * cool), quantise(scene * lamp * warm)
-
-
-def leak(image: Tensor, truth: Tensor, width: int = 9) -> float:
-    """Return how much of the flash's shadow is in `image`, (3, H, W); `truth` is the scene lit by the lamp.
-
-    0 means none of the shadow, 1 all of it. The detail of the image (its difference from the mean over `width`² pixels)
-    is fitted, by least squares, as a sum of the truth's detail and the shadow's. NaN for an image with less than half
-    of the truth's detail: it has no shadow because it has little detail of any kind.
-    """
-
-    def detail_of(x: Tensor) -> Tensor:
-        return (x - torch.from_numpy(uniform_filter(x.numpy(), (0, width, width)))).flatten()
-
-    shadowed = -SHADE * flash_shadow(truth.shape[-2:]) * truth
-    parts = torch.stack([detail_of(truth), detail_of(shadowed)], 1)
-    detail, share = torch.linalg.lstsq(parts, detail_of(image)[:, None]).solution.flatten().tolist()
-    return share if detail >= 0.5 else math.nan

@@ -6,7 +6,6 @@ The image is first clipped to [0, 1] and rounded to 8 bits, as it is stored (rea
 from __future__ import annotations
 
 import torch
-from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
@@ -60,23 +59,6 @@ def ssim(image: Tensor, truth: Tensor) -> float:
             first, second, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
-
-
-def gradients_kept(base: Tensor, photo: Tensor) -> dict[str, float]:
-    """Return the share of a photo's gradients that its base layer keeps, at strong edges and in fine texture.
-
-    The share is ⟨∇base, ∇photo⟩ / ‖∇photo‖²: gradients of the base that the photo does not have do not count. "edges"
-    are the 5 % of pixels with the strongest gradients of the photo blurred by 1.5 pixels, "texture" the weaker half.
-    """
-
-    def gradient(x: Tensor) -> Tensor:
-        return torch.stack(torch.gradient(x, dim=(-2, -1)))
-
-    blurred = torch.from_numpy(gaussian_filter(photo.numpy(), (0, 1.5, 1.5), mode="mirror"))
-    strength = gradient(blurred).square().sum((0, 1))
-    areas = {"edges": strength >= strength.quantile(0.95), "texture": strength <= strength.median()}
-    g, g_base = gradient(photo), gradient(base)
-    return {name: float((g_base * g * area).sum() / (g.square() * area).sum()) for name, area in areas.items()}
 
 
 def blockiness(image: Tensor, block: int = 8) -> Tensor:

@@ -10,7 +10,7 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
-from dip_repro.study import runs, tables, tasks
+from dip_repro.study import no_prior, runs, tables, tasks
 from dip_repro.study.experiments.super_resolution import super_resolution
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
@@ -105,7 +105,7 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
 def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     problem = tasks.SuperResolution("astronaut", 4, side=64).problem(seed=0)
     fits = [
-        baselines.optimise_pixels(
+        no_prior.optimise_pixels(
             problem.measurement, problem.operator, (64, 64), Settings(300, sigma_p=0), weight, progress=False
         )
         for weight in (0.0, 0.003)
@@ -115,7 +115,7 @@ def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     assert scores[1] > scores[0] + 1
     x = torch.zeros(1, 2, 8, 8)
     x[..., 4:] = 1  # eight steps of length √2 over 64 pixels
-    y = baselines.WithVariation(Decimation(2), 0.5)(x)
+    y = no_prior.WithVariation(Decimation(2), 0.5)(x)
     assert y.shape == (1, 2, 17)
     assert float(y[..., -1].square().sum()) / 32 == pytest.approx(0.5 * 8 * 2**0.5 / 64, abs=1e-3)
 
