@@ -1,5 +1,7 @@
 import tomllib
+from dataclasses import replace
 
+import pandas as pd
 import pytest
 
 from dip_repro.runtime import UserError
@@ -24,6 +26,30 @@ GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", ("quick",), at_least=3)
 )
 def test_outcomes(value, profile, outcome):
     assert GAIN.judge(value, profile) == outcome
+
+
+def test_near_the_bound_is_undecided():
+    edge = replace(GAIN, margin=0.5)
+    assert [edge.judge(x, "quick") for x in (3.6, 3.4, 2.6, 2.4)] == ["yes", "undecided", "undecided", "no"]
+
+
+def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "VERDICTS", tmp_path)
+    measured = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 0.1}
+    table = claims.conclude("00", "quick", measured)
+    pd.testing.assert_frame_equal(table, claims.table("00", "quick", measured))
+    assert claims.verdicts("00").holds == table.holds.to_dict()
+    assert str(claims.verdicts("00")) == "1 yes, 1 no, 1 undecided (profile quick)"
+    claims.conclude("00", "paper", {})
+    assert claims.verdicts("00").profile == "paper" and set(claims.verdicts("00").holds.values()) == {"undecided"}
+
+
+def test_a_claim_is_shown_whole_and_no_option_of_pandas_is_changed():
+    width = pd.get_option("display.max_colwidth")
+    table = claims.table("00", "quick", {})
+    sentence = claims.of("00")[1].statement
+    assert sentence in table._repr_html_() and sentence in repr(table) and len(sentence) > width
+    assert pd.get_option("display.max_colwidth") == width
 
 
 def test_every_claim_can_be_read_and_can_fail():

@@ -10,7 +10,7 @@ import torch
 from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, ResNet
 from dip_repro.runtime import ROOT
-from dip_repro.study import figures, records
+from dip_repro.study import claims, figures, records
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
@@ -68,6 +68,7 @@ def test_the_claims_fail_when_the_optimiser_stands_still(path, monkeypatch, tmp_
     monkeypatch.setattr(torch.optim.Adam, "step", lambda self, closure=None: None)
     monkeypatch.setattr(torch.Tensor, "backward", lambda self: None)  # for an optimiser that does not look
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     # Committed records were made by an optimiser that moved: none counts here.
     monkeypatch.setattr(records, "load_all", lambda folder: ({}, []))
     table = table_of(path)

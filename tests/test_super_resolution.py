@@ -11,7 +11,7 @@ from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
 from dip_repro.study import no_prior, runs, tables, tasks
-from dip_repro.study.experiments.super_resolution import super_resolution
+from dip_repro.study.experiments.super_resolution import TABLES, decimations
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
 
@@ -73,7 +73,7 @@ def test_the_crop_is_about_the_centre():
     ("set_name", "factor", "a"), [("Set5", 4, 2), ("Set14", 4, 3), ("Set5", 8, 2), ("Set14", 8, 2)]
 )
 def test_pillows_lanczos_made_the_authors_x0(mirror, set_name, factor, a):
-    table = tables.decimations(set_name, factor)
+    table = decimations(set_name, factor)
     assert table.index[0] == ("Pillow's LANCZOS", a, 0.0)
     assert table.spread.iloc[0] < 0.1 < 0.25 < table.spread.iloc[1]
     assert table["mean"].iloc[0] == pytest.approx(-0.5, abs=0.01)  # stored by flooring
@@ -82,7 +82,7 @@ def test_pillows_lanczos_made_the_authors_x0(mirror, set_name, factor, a):
 def test_the_published_crop_is_the_tasks(mirror):
     published = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior' and table == 'sr4-set5'")
     for image, psnr_db in published[["image", "psnr_db"]].values:
-        task = super_resolution("sr4-set5", image).task
+        task = TABLES["sr4-set5"][image].task
         problem = task.problem(seed=0)
         output = images.crop_to_multiple(images.open_image(task.image.replace("GT", "deep_prior")), 32)
         assert float(problem.score(output, problem.truth)) == pytest.approx(psnr_db, abs=0.00501)

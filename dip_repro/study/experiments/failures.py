@@ -10,7 +10,7 @@ from dip_repro.study.tasks import Denoising, Restoration
 
 
 def failures(profile: str, side: int, width: int, depth: int, counts: tuple[int, ...]) -> tuple[Run, ...]:
-    """Return fits that are to fail: a texture, far past the best moment, from too few pixels, at too large a rate."""
+    """Return fits that fail: of a texture, far past the best moment, from too few pixels, at too large a rate."""
     grey, colour = (NetworkConfig.uniform(width, depth, out_channels=channels) for channels in (1, 3))
     texture, noisy = Denoising("grass", side), Denoising("coffee", side)
     few, half = Restoration("moon", side, missing=0.98), Restoration("coins", side)
