@@ -13,7 +13,7 @@ from dip_repro.study import experiments, runs
 from dip_repro.study.experiments import ambiguities
 
 AMBIGUITIES = ambiguities.DECLARATION["ambiguity"]
-# A bias before batch norm moves nothing but rounding; no loss is looked at in three steps; an output is taken at a report.
+# A bias before batch norm moves nothing but rounding; in three steps no loss is looked at, and no output of z is taken.
 SAME_AT_FIRST = {"bias/biases", "rollback/a rise by 0.001", "output/of z itself"}
 
 

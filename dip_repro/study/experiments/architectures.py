@@ -61,7 +61,7 @@ ARCHITECTURES = Experiment(
     "Depth, width, skips, U-Net and ResNet: quality against parameters and time",
     "Architectures, compared by the paper on the library hole",
     {
-        "quick": compared("quick", 48, few(architectures(32, 4)), 200, ("astronaut",)),
+        "quick": compared("quick", 48, few(architectures(32, 4)), 80, ("astronaut",)),
         "laptop": compared("laptop", 128, architectures(128, 5), 600, ("astronaut", "chelsea")),
     },
 )

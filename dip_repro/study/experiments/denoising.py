@@ -15,9 +15,9 @@ START = Experiment(
         "start",
         {
             "quick": {
-                "task": Denoising("astronaut", side=64),
+                "task": Denoising("astronaut", side=48),
                 "network": NetworkConfig.uniform(width=64, depth=3),
-                "settings": Settings(iterations=1000),
+                "settings": Settings(iterations=600),
                 "scored": "average",
             },
             "laptop": {
@@ -63,7 +63,7 @@ def denoising(name: str, seed: int, sigmas: tuple[int, ...]) -> dict[str, tuple[
 
     def small(image: str, channels: int) -> Run:
         network = NetworkConfig.uniform(width=32, depth=3, out_channels=channels)
-        return run(f"{name}/quick-{image}", Denoising(image, side=64, noise_seed=0), network, 700)
+        return run(f"{name}/quick-{image}", Denoising(image, side=48, noise_seed=0), network, 400)
 
     middle = Denoising("astronaut", side=256, noise_seed=0)
     return {

@@ -18,7 +18,7 @@ ENHANCEMENT = Experiment(
         "enhancement",
         {
             "quick": {
-                "task": Enhancement("chelsea", side=160),
+                "task": Enhancement("chelsea", side=128),
                 "network": NetworkConfig.uniform(width=32, depth=4),
                 "settings": EARLY,
             },

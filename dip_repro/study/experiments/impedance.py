@@ -40,7 +40,7 @@ IMPEDANCE = Experiment(
     "What is fitted fast, and what is resisted, by frequency",
     "Learning curves, Fig. 2",
     {
-        "quick": impedance("quick", ("astronaut", "coffee"), 1, 64, NetworkConfig.uniform(width=32, depth=4), 150),
+        "quick": impedance("quick", ("coffee",), 1, 64, NetworkConfig.uniform(width=32, depth=4), 120),
         "laptop": impedance(
             "laptop", ("astronaut", "chelsea", "coffee"), 2, 128, NetworkConfig.uniform(width=64, depth=5), 600
         ),

@@ -18,8 +18,8 @@ TEXT = Experiment(
         {
             "quick": {
                 "task": Inpainting("astronaut", side=64, text=WORDS, height=9),
-                "network": NetworkConfig.uniform(width=32, depth=4),
-                "settings": Settings(iterations=800),
+                "network": NetworkConfig.uniform(width=32, depth=3),
+                "settings": Settings(iterations=400),
             },
             "laptop": {
                 "task": Inpainting("astronaut", side=256, text=WORDS, height=16),
@@ -62,7 +62,7 @@ HOLE = Experiment(
     "A large hole, filled by networks of several depths and kinds",
     "Large-hole inpainting (library, vase), Sec. 4",
     {
-        "quick": hole_runs("quick", Inpainting("brick", side=64), Settings(300, sigma_p=0), channels=1, deep=5)[:3],
+        "quick": hole_runs("quick", Inpainting("brick", side=64), Settings(120, sigma_p=0), channels=1, deep=5)[:3],
         "laptop": hole_runs("laptop", Inpainting("brick", side=256), Settings(2000, sigma_p=0), channels=1, deep=6),
         "paper": hole_runs(
             "library",

@@ -37,10 +37,10 @@ RESTORATION = Experiment(
         "quick": tuple(
             Run(
                 f"restoration-50/quick-{name}",
-                Restoration(name, side=96),
+                Restoration(name, side=64),
                 NetworkConfig.uniform(width=32, depth=3, out_channels=1),
                 # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
-                restoration_settings(440, learning_rate=0.01),
+                restoration_settings(360, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),
@@ -81,7 +81,7 @@ MISSING = Experiment(
             48,
             NetworkConfig.uniform(width=32, depth=3, out_channels=1),
             restoration_settings(180, learning_rate=0.01),
-        ),
+        )[::2],
         "laptop": missing("laptop", "coins", 128, GREY, restoration_settings(1000, learning_rate=0.01)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },

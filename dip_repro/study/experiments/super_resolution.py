@@ -27,8 +27,8 @@ SUPER_RESOLUTION = Experiment(
             Run(
                 "super-resolution/quick-coffee",
                 SuperResolution("coffee", 4, side=96),
-                NetworkConfig.uniform(width=32, depth=4),
-                Settings(iterations=960),
+                NetworkConfig.uniform(width=32, depth=3),
+                Settings(iterations=600),
             ),
         ),
         "laptop": (
