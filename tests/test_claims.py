@@ -1,4 +1,5 @@
 import tomllib
+from dataclasses import replace
 
 import pytest
 
@@ -24,6 +25,32 @@ GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", ("quick",), at_least=3)
 )
 def test_outcomes(value, profile, outcome):
     assert GAIN.judge(value, profile) == outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "profile", "outcome"),
+    [
+        (3.5, "quick", "yes"),
+        (3.4, "quick", "undecided"),
+        (2.6, "quick", "undecided"),
+        (2.4, "quick", "no"),
+        ((3.6, 9.0), "quick", "yes"),
+        ((3.4, 9.0), "quick", "undecided"),
+        (3.1, "laptop", "yes"),
+        (2.9, "laptop", "no"),
+    ],
+)
+def test_within_the_margin_of_its_bound_a_quick_run_decides_nothing(value, profile, outcome):
+    assert replace(GAIN, profiles=("quick", "laptop"), margin=0.5).judge(value, profile) == outcome
+
+
+def test_what_quick_cannot_judge_is_judged_on_records_and_says_so(monkeypatch):
+    both = replace(GAIN, id="both", profiles=("quick", "laptop"))
+    monkeypatch.setattr(claims, "of", lambda notebook: [both, replace(GAIN, profiles=("laptop",))])
+    live, recorded = {"gain_db": 2.0}, {"gain_db": 4.0}
+    table = claims.table("00", "quick", live, recorded)
+    assert table[["here", "profile", "holds"]].values.tolist() == [["2.00", "quick", "no"], ["4.00", "laptop", "yes"]]
+    assert claims.table("00", "quick", live).holds.to_dict() == {"both": "no", "gain": "undecided"}
 
 
 def test_every_claim_can_be_read_and_can_fail():

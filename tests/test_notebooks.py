@@ -2,6 +2,7 @@
 
 import weakref
 from collections import deque
+from dataclasses import replace
 
 import IPython.display
 import matplotlib.pyplot as plt
@@ -13,7 +14,7 @@ import torch
 from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, ResNet
 from dip_repro.runtime import ROOT
-from dip_repro.study import figures, records
+from dip_repro.study import claims, figures, records
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 
@@ -75,6 +76,11 @@ def few_outputs(forward, count=10):
     return repeated
 
 
+def asked_of_quick(claim):
+    """Return a claim as a quick run would judge it, where it speaks of more than the paper's own runs."""
+    return replace(claim, profiles=(*claim.profiles, "quick"), margin=0.0) if "laptop" in claim.profiles else claim
+
+
 def table_of(path):
     names = {}
     for cell in code_cells(path):
@@ -92,8 +98,10 @@ def test_the_claims_fail_when_the_optimiser_stands_still(path, monkeypatch, tmp_
     for network in (Hourglass, ResNet):
         monkeypatch.setattr(network, "forward", few_outputs(network.forward))
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
-    # Committed records were made by an optimiser that moved: none counts here.
+    # Committed records were made by an optimiser that moved: none counts here, and every claim is asked of the fits.
     monkeypatch.setattr(records, "load_all", lambda folder: ({}, []))
+    of = claims.of
+    monkeypatch.setattr(claims, "of", lambda notebook: [asked_of_quick(claim) for claim in of(notebook)])
     table = table_of(path)
     if not fits:
         for network in (Hourglass, ResNet):

@@ -16,7 +16,10 @@ CLAIMS = ROOT / "data" / "claims.toml"
 
 @dataclass(frozen=True)
 class Claim:
-    """`quantity` is at least, or at most, a bound; asked in `profiles`. `paper` is its place, or its number, there."""
+    """`quantity` is at least, or at most, a bound; asked in `profiles`. `paper` is its place, or its number, there.
+
+    margin : how far rounding alone moves the quantity of a quick run; nearer to a bound than that, it is undecided.
+    """
 
     id: str
     notebook: str
@@ -26,17 +29,22 @@ class Claim:
     profiles: tuple[str, ...]
     at_least: float = -math.inf
     at_most: float = math.inf
+    margin: float = 0.0
 
     def judge(self, value: float | tuple[float, float] | None, profile: str) -> str:
-        """Return yes, no or undecided; a pair is an interval, undecided where the bound lies inside it."""
+        """Return yes, no or undecided; a pair is an interval, undecided where the bound lies inside it.
+
+        A profile other than quick is judged on committed records, which do not move: without the margin.
+        """
         if value is None or profile not in self.profiles:
             return "undecided"
         low, high = value if isinstance(value, tuple) else (value, value)
         if math.isnan(low) or math.isnan(high):
             return "no"
-        if self.at_least <= low and high <= self.at_most:
+        margin = self.margin if profile == "quick" else 0.0
+        if self.at_least + margin <= low and high <= self.at_most - margin:
             return "yes"
-        return "no" if high < self.at_least or low > self.at_most else "undecided"
+        return "no" if high < self.at_least - margin or low > self.at_most + margin else "undecided"
 
 
 def of(notebook: str) -> list[Claim]:
@@ -51,18 +59,29 @@ def of(notebook: str) -> list[Claim]:
     return found
 
 
-def table(notebook: str, profile: str, measured: dict[str, float | tuple[float, float]]) -> pd.DataFrame:
-    """Return the closing table of a notebook: claim | paper | here | holds, indexed by the claims' names."""
-    rows = [
-        {
+Measured = dict[str, float | tuple[float, float]]
+
+
+def table(notebook: str, profile: str, measured: Measured, laptop: Measured | None = None) -> pd.DataFrame:
+    """Return the closing table of a notebook: claim | paper | here | profile | holds, indexed by the claims' names.
+
+    `laptop` is what its committed records of that profile measure: the claims that do not speak of `profile` are judged
+    on it.
+    """
+    rows = {}
+    for claim in of(notebook):
+        judged, values = profile, measured
+        if laptop is not None and profile not in claim.profiles and "laptop" in claim.profiles:
+            judged, values = "laptop", laptop
+        value = values.get(claim.quantity)
+        rows[claim.id] = {
             "claim": claim.statement,
             "paper": claim.paper,
-            "here": shown(measured.get(claim.quantity)),
-            "holds": claim.judge(measured.get(claim.quantity), profile),
+            "here": shown(value),
+            "profile": judged,
+            "holds": claim.judge(value, judged),
         }
-        for claim in of(notebook)
-    ]
-    return pd.DataFrame(rows, index=[claim.id for claim in of(notebook)])
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def shown(value: float | tuple[float, float] | None) -> str:

@@ -40,7 +40,7 @@ RESTORATION = Experiment(
                 Restoration(name, side=64),
                 NetworkConfig.uniform(width=32, depth=3, out_channels=1),
                 # A few hundred steps want a larger rate; the paper's is 0.001 over 11 000 iterations.
-                restoration_settings(360, learning_rate=0.01),
+                restoration_settings(300, learning_rate=0.01),
             )
             for name in ("camera", "coins")
         ),

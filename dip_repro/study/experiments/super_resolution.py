@@ -28,7 +28,7 @@ SUPER_RESOLUTION = Experiment(
                 "super-resolution/quick-coffee",
                 SuperResolution("coffee", 4, side=96),
                 NetworkConfig.uniform(width=32, depth=3),
-                Settings(iterations=600),
+                Settings(iterations=640),
             ),
         ),
         "laptop": (
