@@ -60,7 +60,7 @@ def comparison(profile: str, side: int, networks: dict, iterations: int, images:
 SMALL = {name: network for name, network in architectures(32, 4).items() if name not in ("depth-3", "width-16")}
 # Budget of laptop: 32 runs of 600 steps, about 0.1 s a step in the mean: at most an hour of 4 cores.
 COMPARISONS = {
-    "quick": comparison("quick", 48, SMALL, 200, ("astronaut",)),
+    "quick": comparison("quick", 48, SMALL, 80, ("astronaut",)),
     "laptop": comparison("laptop", 128, architectures(128, 5), 600, ("astronaut", "chelsea")),
 }
 ARCHITECTURES = Experiment(

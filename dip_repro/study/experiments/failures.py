@@ -28,7 +28,7 @@ FAILURES = Experiment(
     "Where the method fails",
     "When to stop, the texture of the denoising table, the learning rate; the rest is not in the paper",
     {
-        "quick": failures("quick", 48, 32, 3, (500, 900, 300, 200)),
+        "quick": failures("quick", 48, 32, 3, (400, 420, 100, 120)),
         "laptop": failures("laptop", 128, 128, 5, (1800, 3000, 600, 400)),
     },
 )

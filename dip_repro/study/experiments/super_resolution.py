@@ -51,8 +51,8 @@ SUPER_RESOLUTION = Experiment(
             Run(
                 "super-resolution/quick-coffee",
                 SuperResolution("coffee", 4, side=96),
-                NetworkConfig.uniform(width=32, depth=4),
-                Settings(960),
+                NetworkConfig.uniform(width=32, depth=3),
+                Settings(640),
             ),
         ),
         "laptop": (
