@@ -284,6 +284,7 @@ def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out
     """Run a restoration: say how long it may take, write previews to `out`, and in the end the result."""
     for _ in itertools.islice(restoration, 2):
         pass
+    files.check_name(out, picture)  # once more, as another command may have taken the name by now
     files.write(restoration.image, out, picture)
     # By now the time of a step is known, and the memory that steps and previews take.
     height, width = restoration.size

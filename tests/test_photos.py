@@ -211,3 +211,14 @@ def test_what_was_written_before_is_kept(photo, tmp_path):
         assert len(written) == 4 and before.items() <= {p: p.read_bytes() for p in tmp_path.iterdir()}.items()
         for path in written:
             path.unlink()
+
+
+def test_two_commands_at_once_do_not_write_the_same_file(photo, tmp_path, monkeypatch):
+    def meanwhile(self):
+        (tmp_path / "photo-restored.png").write_text("another command's")
+        return iter(())
+
+    monkeypatch.setattr(restore.Restoration, "__iter__", meanwhile)
+    with pytest.raises(UserError, match=r"photo-restored\.png exists"):
+        call("denoise", photo, *FEW)
+    assert (tmp_path / "photo-restored.png").read_text() == "another command's"
