@@ -3,10 +3,9 @@
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
 TORCH_INDEX ?=
-# The quick profile is sized for two cores; more gain it nothing, and lose much where others use them too.
-THREADS ?= 2
-# Test files and notebooks side by side, as many as have cores.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // $(THREADS)))')
+# Test files and notebooks run side by side, one thread each: their networks are too small to gain by a second one.
+THREADS ?= 1
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, max(1, os.cpu_count() // $(THREADS))))')
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
@@ -21,20 +20,26 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 figures: $(VENV)/installed
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -n 1 -P $(WORKERS) \
+		$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 	$(BIN)/dip-repro report
 
 test: $(VENV)/installed lint
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks
 
-# The study as a website, build/site/index.html, from what is stored: nothing is run.
-site: $(VENV)/installed
-	$(BIN)/dip-repro site
+# The study as a website, build/site/index.html, from what is stored: no notebook is run. A link that leads nowhere fails.
+site: $(VENV)/docs
+	rm -rf build/site
+	$(BIN)/python -m sphinx -W --keep-going -q -E -c docs -d build/doctrees . build/site
+
+$(VENV)/docs: $(VENV)/installed docs/requirements.txt
+	$(BIN)/python -m pip install --quiet -r docs/requirements.txt
+	touch $@
 
 # It in a headless Chromium or Chrome, where there is one: every page, every picture, no error, nothing from elsewhere.
-check-site: $(VENV)/installed
-	$(BIN)/python -m pytest -rs tests/test_site.py
+check-site: site
+	$(BIN)/python -m pytest -rs -s docs/test_pages.py
 
 # Wants a quiet machine: some minutes.
 bench: $(VENV)/installed
@@ -48,12 +53,15 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
-# The lock from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
+# The locks from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,test,cluster]'
 	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' > requirements.lock
+	build/lock/bin/pip install --quiet '.[docs]'
+	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' | grep -vxFf requirements.lock > docs/requirements.txt
 
 clean:
 	rm -rf $(VENV) build

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 
 from dip_repro import runtime
-from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Run, prepare
 from dip_repro.study.tasks import Denoising
 
@@ -47,9 +47,9 @@ def final_psnr(
     run = Run("equivalence", Denoising(image, side=64), network, Settings(iterations=500), seed)
     _, fitting = prepare(run, device, precision=precision, compiled=compiled)
     for block in fitting.network.ups:
-        block.shortcut = shortcut
-    last = finish(fitting, progress=False).history.iloc[-1]
-    return last.psnr, last.psnr_average
+        block.fast = shortcut
+    *_, last = (report.row for report in fitting)
+    return last["psnr"], last["psnr_average"]
 
 
 def main():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ CHOICES = {
     "join": ("concat", "add"),
     "initialisation": ("kaiming_uniform", "kaiming_normal", "xavier_normal"),
     "odd_sizes": ("crop", "canvas"),
+    "norm_scale": ("one", "uniform"),
 }
 
 
@@ -50,6 +51,7 @@ class NetworkConfig:
     bias_before_norm: bool = False
     initialisation: str = "kaiming_uniform"
     odd_sizes: str = "crop"
+    norm_scale: str = field(default="one", metadata={"neutral": "one"})  # of batch norm at the start: 1, or U(0, 1)
 
     def __post_init__(self):
         for name in ("n_d", "n_u", "n_s", "k_d", "k_u", "k_s"):
@@ -68,6 +70,23 @@ class NetworkConfig:
     @property
     def depth(self) -> int:
         return len(self.n_d)
+
+    def skip_filters(self, i: int) -> int:
+        """Return the filters of s_i: n_s[i]; where it is added, as many as what it is added to, or 0."""
+        if self.join == "concat" or not self.n_s[i]:
+            return self.n_s[i]
+        return self.n_u[i] if self.joins_last else self.leaving(i + 1)
+
+    def leaving(self, i: int) -> int:
+        """Return the channels that leave depth i upwards: u_i's, or d's at the bottom."""
+        if i == self.depth:
+            return self.n_d[-1]
+        return self.n_u[i] + (self.n_s[i] if self.joins_last and self.join == "concat" else 0)
+
+    @property
+    def joins_last(self) -> bool:
+        """Whether the skip joins after u_i's convolutions (`blocks.ORDERS`)."""
+        return self.upsample_at == "end" and self.skip_from == "input"
 
     def build(self, seed: int = 0) -> Hourglass:
         return Hourglass(self, seed)
@@ -94,40 +113,32 @@ class Hourglass(nn.Module):
     def __init__(self, config: NetworkConfig, seed: int = 0):
         super().__init__()
         self.config = config
-        self.downs, self.skips, self.ups = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
-        channels = [config.in_channels, *config.n_d]  # channels[i] enter d_i, channels[i + 1] leave it
-        deeper = channels[-1]
-        for i in reversed(range(config.depth)):
-            n_s = config.n_s[i]
-            if n_s and config.join == "add":  # what is added must have as many channels as what it is added to
-                n_s = config.n_u[i] if config.upsample_at == "end" and config.skip_from == "input" else deeper
-            source = channels[i] if config.skip_from == "input" else channels[i + 1]
-            self.downs.insert(0, Down(channels[i], config.n_d[i], config.k_d[i], config=config))
-            self.skips.insert(0, Skip(source, n_s, config.k_s[i], config=config) if n_s else nn.Module())
-            up = Up(deeper, n_s, config.n_u[i], config.k_u[i], config=config)
-            self.ups.insert(0, up)
-            deeper = up.out_channels
-        self.head = nn.Conv2d(deeper, config.out_channels, 1)
+        self.downs, self.skips, self.ups = nn.ModuleList(), nn.ModuleDict(), nn.ModuleList()
+        entering = (config.in_channels, *config.n_d)  # entering[i] channels enter d_i, entering[i + 1] leave it
+        for i in range(config.depth):
+            n_s, source = config.skip_filters(i), entering[i if config.skip_from == "input" else i + 1]
+            self.downs.append(Down(entering[i], config.n_d[i], config.k_d[i], config))
+            if n_s:
+                self.skips[str(i)] = Skip(source, n_s, config.k_s[i], config)
+            self.ups.append(Up(config.leaving(i + 1), n_s, config.n_u[i], config.k_u[i], config))
+        self.head = nn.Conv2d(config.leaving(0), config.out_channels, 1)
         initialise(self, config, seed)
 
     def forward(self, z: Tensor) -> Tensor:
+        height, width = z.shape[-2:]
         if self.config.odd_sizes == "canvas":
-            height, width = z.shape[-2:]
             multiple = 2**self.config.depth
             z = nn.functional.pad(z, (0, -width % multiple, 0, -height % multiple), mode="reflect")
-            return self.encode_decode(z)[..., :height, :width]
-        return self.encode_decode(z)
+        return torch.sigmoid(self.head(self.level(z, 0)))[..., :height, :width]
 
-    def encode_decode(self, x: Tensor) -> Tensor:
-        sizes, skips = [], []
-        for down, skip, n_s in zip(self.downs, self.skips, self.config.n_s, strict=True):
-            sizes.append(x.shape[-2:])  # depth i works at H/2^i
-            y = down(x)
-            skips.append(skip(x if self.config.skip_from == "input" else y) if n_s else None)
-            x = y
-        for up, skip, size in reversed(list(zip(self.ups, skips, sizes, strict=True))):
-            x = up(x, skip, size)
-        return torch.sigmoid(self.head(x))
+    def level(self, x: Tensor, i: int) -> Tensor:
+        """Return what depth i and all below make of x: d_i, the deeper levels, u_i, and s_i beside them."""
+        if i == self.config.depth:
+            return x
+        down = self.downs[i](x)  # (1, n_d[i], ⌈H/2⌉, ⌈W/2⌉)
+        source = x if self.config.skip_from == "input" else down
+        skip = self.skips[str(i)](source) if self.config.n_s[i] else None  # (1, n_s[i], H, W)
+        return self.ups[i](self.level(down, i + 1), skip, x.shape[-2:])  # (1, n_u[i], H, W)
 
     def check_size(self, height: int, width: int) -> None:
         """Say so, before computing, where an image is too small for the depth."""
@@ -142,8 +153,10 @@ class Hourglass(nn.Module):
 
 @torch.no_grad()
 def initialise(network: nn.Module, config, seed: int) -> None:
-    """Draw the weights: PyTorch's own rule for convolutions, or another reading of the silent text."""
+    """Draw the weights: by PyTorch's own rule for convolutions, or by another reading of the silent text."""
     for name, layer in network.named_modules():
+        if isinstance(layer, nn.BatchNorm2d) and config.norm_scale == "uniform":
+            nn.init.uniform_(layer.weight, generator=stream(seed, f"scales/{name}"))
         if not isinstance(layer, nn.Conv2d):
             continue
         generator = stream(seed, f"weights/{name}")
@@ -175,6 +188,7 @@ class ResNetConfig:
     slope: float = 0.01
     bias_before_norm: bool = False
     initialisation: str = "kaiming_uniform"
+    norm_scale: ClassVar[str] = "one"
 
     def build(self, seed: int = 0) -> ResNet:
         return ResNet(self, seed)
@@ -204,30 +218,6 @@ class ResNet(nn.Module):
         return torch.sigmoid(self.head(x))
 
 
-def memory_needed(network: nn.Module, z: Tensor) -> int:
-    """Return about how many bytes a step takes: weights, Adam's state, and what is kept for the gradient.
-
-    Counted on a copy without data, so nothing is computed. The factor for work space and the constant were measured
-    on the CPU in float32, from 64² to 1024² (benchmarks/NOTES.md), so as not to be too low.
-
-    Raises
-    ------
-    UserError : an image too small for the network.
-    """
-    if isinstance(network, Hourglass):
-        network.check_size(*z.shape[-2:])
-    ghost, kept = copy.deepcopy(network).to("meta"), {}
-
-    def keep(x: Tensor) -> Tensor:
-        kept[x.untyped_storage()._cdata] = x
-        return x
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
-        ghost(z.to("meta"))
-    activations = sum(x.untyped_storage().nbytes() for x in kept.values())
-    return int(1.95 * activations) + 5 * 4 * count_parameters(network) + 150_000_000
-
-
 def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
@@ -235,6 +225,11 @@ def count_parameters(network: nn.Module) -> int:
 def noise_input(channels: int, size: tuple[int, ...], seed: int) -> Tensor:
     """Return z ~ U(0, 1/10), (1, channels, H, W): fixed noise from the stream "z" of `seed`."""
     return torch.rand(1, channels, *size, generator=stream(seed, "z")) / 10
+
+
+def add_noise(z: Tensor, sigma_p: float, generator: torch.Generator) -> Tensor:
+    """Return z plus normal noise of standard deviation σ_p."""
+    return z.add(torch.randn(z.shape, generator=generator, device=z.device), alpha=sigma_p) if sigma_p else z
 
 
 def mesh_input(size: tuple[int, ...], low: float = 0, high: float = 1) -> Tensor:

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import torch
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "data"
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent
+CHECKOUT = (ROOT / "pyproject.toml").is_file()  # else the package is installed by itself
+DATA = ROOT / "data" if CHECKOUT else PACKAGE / "data"  # registry, declarations, published numbers
 
 
 class UserError(Exception):
@@ -59,18 +60,6 @@ def tune_allocator() -> str:
     mallopt = ctypes.CDLL(None).mallopt
     done = mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28)
     return "glibc keeps freed blocks" if all(done) else "system default"
-
-
-def set_precision(precision: str, device: torch.device) -> None:
-    """Let NVIDIA's tensor cores round convolutions and matrix products to TF32, or not; the CPU has no such unit.
-
-    PyTorch's own default is TF32 for convolutions alone: what a record calls float32 would not be.
-    """
-    if precision not in PRECISIONS:
-        raise UserError(f"precision = {precision!r} is not one of {', '.join(PRECISIONS)}")
-    if precision == "tf32" and device.type != "cuda":
-        raise UserError("precision tf32 is of NVIDIA's GPUs: use float32 or bfloat16 here")
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
 
 
 @contextmanager
@@ -125,6 +114,8 @@ def free_memory(device: torch.device) -> int | None:
     """Return the bytes that a new run could take on `device`, None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if tune_allocator() != "system default":
+        ctypes.CDLL(None).malloc_trim(0)  # the freed blocks that glibc kept are free again
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

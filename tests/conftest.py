@@ -6,7 +6,8 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from dip_repro import cli, images, pictures
+from dip_repro import cli, images
+from dip_repro.fitting import Fit, FitResult
 
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks of the tests are tiny
@@ -30,5 +31,12 @@ def call(*arguments) -> Result:
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    pictures.save(PHOTO, tmp_path / "photo.png")
+    images.save(PHOTO, tmp_path / "photo.png")
     return tmp_path / "photo.png"
+
+
+def finished(run: Fit) -> FitResult:
+    """Run a fit to its end and return its result."""
+    for _ in run:
+        pass
+    return run.result

@@ -5,8 +5,9 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
+from conftest import finished
 
-from dip_repro.fitting import Fit, Settings, finish
+from dip_repro.fitting import Fit
 from dip_repro.metrics import psnr
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
@@ -16,19 +17,21 @@ from dip_repro.study.experiments import averaging
 from dip_repro.study.runs import fitted
 from dip_repro.study.samples import Samples
 from dip_repro.study.tasks import Sampled
+from dip_repro.study.variants import Varied, strategies
 
 TRUTH = torch.rand(3, 24, 20, generator=torch.Generator().manual_seed(0))
 NETWORK = NetworkConfig.uniform(width=8, depth=2, skip=2, in_channels=4)
-NOISY_WEIGHTS = Settings(iterations=30, weight_noise=0.01, report_every=5)
+NOISY_WEIGHTS = Varied(iterations=30, weight_noise=0.01, report_every=5)
 
 
 def start(settings=NOISY_WEIGHTS, **named) -> Fit:
-    return Fit(TRUTH, Identity(), Hourglass(NETWORK), noise_input(4, (24, 20), seed=0), settings, **named)
+    changes = strategies(settings, named.get("seed", 0), torch.device("cpu"))
+    return Fit(TRUTH, Identity(), Hourglass(NETWORK), noise_input(4, (24, 20), seed=0), settings, **named | changes)
 
 
 def test_weights_get_normal_noise_of_that_size_and_no_other_stream_moves():
     plain, noisy = (
-        start(Settings(1, learning_rate=0, report_every=1, weight_noise=noise), seed=3) for noise in (0.0, 0.1)
+        start(Varied(1, learning_rate=0, report_every=1, weight_noise=noise), seed=3) for noise in (0.0, 0.1)
     )
     images = [next(iter(run)).image for run in (plain, noisy)]
     assert torch.equal(*images)  # the first iterate is from before the noise, of the same perturbed z
@@ -36,15 +39,15 @@ def test_weights_get_normal_noise_of_that_size_and_no_other_stream_moves():
     added = torch.cat([(a - b).detach().flatten() for a, b in pairs])
     assert added.std() == pytest.approx(0.1, rel=0.05) and abs(added.mean()) < 0.01
     with pytest.raises(UserError, match="weight_noise"):
-        Settings(1, weight_noise=-1)
+        Varied(1, weight_noise=-1)
 
 
 def test_a_run_with_noisy_weights_resumed_half_way_gives_the_same_bits(tmp_path):
-    whole, file = finish(start(), progress=False), tmp_path / "half.checkpoint"
+    whole, file = finished(start()), tmp_path / "half.checkpoint"
     for report in start(checkpoint=file):
         if report.iteration == 15:
             break
-    assert torch.equal(finish(start(checkpoint=file), progress=False).image, whole.image)
+    assert torch.equal(finished(start(checkpoint=file)).image, whole.image)
 
 
 def test_mean_and_spread_are_those_of_the_images_after_the_burn_in():

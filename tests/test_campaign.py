@@ -15,9 +15,10 @@ import pytest
 from typer.testing import CliRunner
 
 from dip_repro import cli
-from dip_repro.fitting import Fit, Settings
+from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 from dip_repro.study import campaign, experiments, records, runs
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
@@ -81,6 +82,35 @@ def test_what_a_run_complains_of_stops_no_other(tmp_path):
     assert outcome.finished == ["tiny/0"] and "too small" in outcome.failed["tiny/impossible"]
 
 
+class Broken(Denoising):
+    def problem(self, seed):
+        raise ZeroDivisionError("no such problem")
+
+
+class Deadly(Denoising):
+    def problem(self, seed):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_error_of_any_kind_in_one_run_is_reported_and_the_others_go_on(tmp_path, caplog, workers):
+    broken = replace(ONE, name="tiny/broken", task=Broken("camera", side=32))
+    outcome = campaign.campaign([broken, *RUNS[:2]], tmp_path, "cpu", workers=workers)
+    assert sorted(outcome.finished) == ["tiny/0", "tiny/1"] and not list(tmp_path.rglob("*.lock"))
+    assert outcome.failed == {"tiny/broken": "ZeroDivisionError: no such problem"}
+    assert "tiny/broken" in caplog.text and "in problem" in caplog.text  # the traceback
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_workers_does_not_end_the_campaign(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "MOST_DEATHS", 3)
+    deadly = replace(ONE, name="tiny/deadly", task=Deadly("camera", side=32))
+    outcome = campaign.campaign([deadly, *RUNS[:2]], tmp_path, "cpu", workers=2)
+    assert sorted(outcome.finished) == ["tiny/0", "tiny/1"] and outcome.failed.keys() == {"tiny/deadly"}
+    assert "enough memory" in outcome.failed["tiny/deadly"]
+
+
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(tmp_path):
     longer = [replace(run, settings=Settings(300)) for run in RUNS]
     killed = []
@@ -101,6 +131,7 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     assert len(all_below(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask distributed is not installed")
     with (
@@ -117,10 +148,11 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
     assert len(all_below(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     script = (
-        "import functools, pathlib, sys; from dip_repro import fitting; from dip_repro.study import campaign, runs;"
-        "runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0);"  # a checkpoint at every report: kills hit it
+        "import pathlib, sys; from dip_repro import checkpoint; from dip_repro.study import campaign;"
+        "checkpoint.SECONDS = 0;"  # a checkpoint at every report: kills hit it
         "queue = campaign.select(['restoration-50'], 'quick');"
         "campaign.campaign(queue, pathlib.Path(sys.argv[1]), 'cpu')"
     )
@@ -174,7 +206,7 @@ def test_selection_is_by_experiment_or_pattern():
 
 def test_budgets_are_read():
     assert [cli.seconds(text) for text in ("90", "90s", "9m", "1.5h")] == [90, 90, 540, 5400]
-    with pytest.raises(UserError, match="is no time"):
+    with pytest.raises(UserError, match="is not a time"):
         cli.seconds("soon")
 
 
@@ -199,7 +231,7 @@ def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch
     with pytest.raises(UserError, match="no such folder"):
         campaign.collect(tmp_path / "nowhere", target)
     result = CliRunner().invoke(cli.app, ["collect", str(source), "--out", str(target)])
-    assert "1 records taken, 3 refused" in result.output and isinstance(result.exception, UserError)
+    assert "1 records copied, 3 refused" in result.output and isinstance(result.exception, UserError)
 
 
 def test_bad_ways_to_run_are_told(tmp_path):

@@ -1,3 +1,4 @@
+import importlib
 import itertools
 
 import pytest
@@ -7,7 +8,7 @@ from torch import nn
 from dip_repro.blocks import Down, Skip, Up
 from dip_repro.fast import convolve_upsampled, up, variance_upsampled
 from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
-from dip_repro.runtime import UserError
+from dip_repro.runtime import ROOT, UserError
 
 BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
 SMALL = {"width": 8, "skip": 2, "in_channels": 3}
@@ -59,9 +60,9 @@ def test_a_bias_before_batch_norm_has_no_effect_on_the_image():
 def test_the_blocks_shapes():
     config = NetworkConfig()
     x = torch.rand(1, 16, 20, 31)
-    assert Down(16, config=config)(x).shape == (1, 128, 10, 16)
-    assert Skip(16, config=config)(x).shape == (1, 4, 20, 31)
-    up = Up(128, 4, config=config)
+    assert Down(16, 128, 3, config)(x).shape == (1, 128, 10, 16)
+    assert Skip(16, 4, 1, config)(x).shape == (1, 4, 20, 31)
+    up = Up(128, 4, 128, 3, config)
     assert up(torch.rand(1, 128, 10, 16), torch.rand(1, 4, 20, 31), x.shape[-2:]).shape == (1, 128, 20, 31)
 
 
@@ -124,8 +125,8 @@ def test_the_shortcut_is_the_same_function(norm_first, n_s):
     z, outputs, gradients = torch.rand(1, 3, 26, 40, dtype=torch.float64), [], []
     for shortcut in (True, False):
         for block in network.ups:
-            assert block.shortcut or not shortcut
-            block.shortcut = shortcut
+            assert block.fast or not shortcut
+            block.fast = shortcut
         network.zero_grad()
         image = network(z)
         (image * z[:, :1]).sum().backward()
@@ -149,3 +150,47 @@ def test_the_residual_network():
     assert network(torch.rand(1, 4, 17, 23)).shape == (1, 1, 17, 23)
     by_hand = (9 * 4 * 8 + 16) + 2 * 2 * (9 * 8 * 8 + 16) + 9
     assert count_parameters(network) == by_hand
+
+
+def test_it_is_the_plain_recursive_network_of_the_benchmark(monkeypatch):
+    """With its slope and biases: the same outputs and gradients, to float64's rounding, at an odd size too."""
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    textbook = importlib.import_module("textbook")
+    ours = Hourglass(NetworkConfig.uniform(6, 3, skip=2, slope=0.2, bias_before_norm=True)).double()
+    plain = nn.Sequential(textbook.Level(32, 6, 2, 3), nn.Conv2d(6, 3, 1), nn.Sigmoid()).double()
+    pairs, level = list(zip(ours.head.parameters(), plain[1].parameters(), strict=True)), plain[0]
+    for d, s, u in zip(ours.downs, ours.skips.values(), ours.ups, strict=True):
+        for mine, theirs in ((d, level.down), (s, level.skip), (u, level.up)):
+            pairs += zip(mine.parameters(), theirs.parameters(), strict=True)
+        level = level.deeper
+    assert len(pairs) == len(list(ours.parameters())) == len(list(plain.parameters()))
+
+    def in_its_order(x, shape):
+        """The benchmark has the skip's 2 channels before the deeper ones, and this network behind."""
+        return x.roll(2, tuple(shape).index(8)) if 8 in shape else x
+
+    with torch.no_grad():
+        for parameter, copy in pairs:
+            parameter += torch.rand(parameter.shape, dtype=torch.float64) / 9  # or all of batch norm would be 0 and 1
+            copy.copy_(in_its_order(parameter, copy.shape))
+    for size in ((32, 40), (27, 33)):
+        z = torch.rand(1, 32, *size, dtype=torch.float64)
+        images = ours(z), plain(z)
+        torch.testing.assert_close(*images, rtol=0, atol=1e-12)
+        for network, image in zip((ours, plain), images, strict=True):
+            network.zero_grad()
+            (image * z[:, :3]).sum().backward()
+        for parameter, copy in pairs:  # what batch norm takes away has no gradient, but for rounding
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            torch.testing.assert_close(in_its_order(gradient, copy.shape), copy.grad, rtol=1e-9, atol=1e-10)
+
+
+def test_the_scale_of_batch_norm_is_drawn_from_0_to_1_where_that_is_asked_for():
+    drawn, ones = (
+        torch.cat([m.weight.detach() for m in Hourglass(config).modules() if isinstance(m, nn.BatchNorm2d)])
+        for config in (NetworkConfig(norm_scale="uniform"), NetworkConfig())
+    )
+    assert (ones == 1).all() and 0 <= drawn.min() < 0.01 and 0.99 < drawn.max() <= 1
+    assert drawn.mean() == pytest.approx(0.5, abs=0.03)
+    one, other = Hourglass(NetworkConfig(norm_scale="uniform"), seed=1), Hourglass(NetworkConfig(), seed=1)
+    assert torch.equal(one.downs[0][0].weight, other.downs[0][0].weight)

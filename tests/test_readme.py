@@ -13,10 +13,10 @@ def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
 
 
 def test_every_open_reading_is_a_setting_that_exists():
-    from dip_repro import corruptions, fitting, metrics, networks
-    from dip_repro.study import runs, tasks
+    from dip_repro import corruptions, metrics, networks
+    from dip_repro.study import runs, tasks, variants
 
-    known = set(networks.NetworkConfig.__dataclass_fields__) | set(fitting.Settings.__dataclass_fields__)
+    known = set(networks.NetworkConfig.__dataclass_fields__) | set(variants.Varied.__dataclass_fields__)
     for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution, tasks.Inpainting):
         known |= set(task.__dataclass_fields__)
     known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import math
 import subprocess
@@ -9,9 +10,10 @@ import torch
 from typer.testing import CliRunner
 
 from dip_repro import cli, images, metrics
-from dip_repro.fitting import Fit, Settings
+from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.settings import Settings
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.runs import Run
 from dip_repro.study.tasks import Denoising, Enhancement, Jpeg
@@ -99,11 +101,22 @@ def test_an_interrupted_run_goes_on(tmp_path):
     checkpoint = tmp_path / f"tiny/one.{records.key(TINY.configuration)}.checkpoint"
     checkpoint.parent.mkdir()
     _, fitting = runs.prepare(TINY, "cpu", checkpoint=checkpoint)
-    next(iter(fitting))
-    fitting.save()
+    with contextlib.closing(iter(fitting)) as reports:
+        next(reports)
     resumed = runs.perform(TINY, tmp_path, "cpu", progress=False)
     whole = runs.perform(TINY, tmp_path / "whole", "cpu", progress=False)
     assert resumed["scores"] == whole["scores"] and not checkpoint.exists()
+
+
+def test_a_record_that_cannot_be_written_loses_no_fit(tmp_path, monkeypatch):
+    """A full disk at the moment of the record: the checkpoint of the finished fit stays, and nothing is run again."""
+    with monkeypatch.context() as full:
+        full.setattr(records, "save", lambda *_: (_ for _ in ()).throw(UserError("no room")))
+        with pytest.raises(UserError, match="no room"):
+            runs.perform(TINY, tmp_path, "cpu", progress=False)
+    monkeypatch.setattr(Fit, "step", lambda self: pytest.fail("it was finished"))
+    record = runs.perform(TINY, tmp_path, "cpu", progress=False)
+    assert record["run"]["iterations"] == TINY.settings.iterations and not list(tmp_path.rglob("*.checkpoint"))
 
 
 def test_every_declared_run_is_distinct_and_plain_data():
@@ -178,5 +191,5 @@ def test_a_record_without_truth_holds_no_score(tmp_path):
     run = Run("tiny/photo", Enhancement("coffee", side=32), replace(TINY.network, out_channels=3), TINY.settings)
     record = runs.perform(run, tmp_path, "cpu", progress=False)
     assert record == records.load(tmp_path / "tiny/photo.json") and record["scores"] == {}
-    assert record["curves"].keys() == {"iteration", "loss", "seconds"}
+    assert record["curves"].keys() == {"iteration", "loss", "rolled_back", "seconds"}
     assert record["inputs"].keys() == {"measurement", "z"}

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from conftest import finished
 
-from dip_repro import corruptions, fitting, images, stopping
-from dip_repro.fitting import Fit, Report, Settings
+from dip_repro import corruptions, images, stopping
+from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
 from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
 from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
 from dip_repro.study import records
 from dip_repro.study.experiments import stopping as study
@@ -109,7 +111,7 @@ def test_held_out_pixels_are_watched_and_not_fitted():
     assert torch.equal(problem.corrupted, plain.corrupted) and (problem.measurement * watched == 0).all()
     # Whatever an image has there, the loss and its gradient do not know.
     x = torch.rand(1, 3, 64, 64, requires_grad=True)
-    (fit.operator(x) - fit.measurement).square().mean().backward()
+    (fit.operator(x) - fit.x0).square().mean().backward()
     assert (x.grad[0] * watched == 0).all() and (x.grad[0] * fitted != 0).any()
     signal = problem.signals["held_image"]
     assert signal(x[0].detach() * watched, None) == pytest.approx(signal(x[0].detach(), None))
@@ -123,7 +125,7 @@ def test_missing_pixels_are_never_held_out():
     assert torch.equal(fitted + watched, mask) and watched.any() and fitted.any()
 
 
-def test_a_rule_never_receives_the_truth(monkeypatch):
+def test_a_rule_never_receives_the_truth():
     """Neither as an argument nor in what it holds."""
     assert list(inspect.signature(Rule.see).parameters) == ["self", "iteration", "image", "average"]
     for kind, level in {"gaussian": 25, "jpeg": 10}.items():
@@ -131,9 +133,9 @@ def test_a_rule_never_receives_the_truth(monkeypatch):
         tensors = [v for s in problem.signals.values() if isinstance(s, Residual) for v in (s.measurement, s.mask)]
         assert tensors and not any(torch.equal(x, problem.truth) for x in tensors)
     seen = []
-    monkeypatch.setattr(fitting, "watched", lambda run, progress: (r for r in run))
-    run = start(observer=lambda image, average: {"psnr": torch.tensor(99.0)})
-    fitting.finish(run, rule=Rule("spy", lambda *given: seen.append(given) or 0.0, Count(20)))
+    spy = Rule("spy", lambda *given: seen.append(given) or 0.0, Count(20))
+    run = start(observer=lambda image, average: {"psnr": torch.tensor(99.0)}, stop=spy)
+    finished(run)
     assert len(seen) == 2 and all(isinstance(x, torch.Tensor) and x.shape == (3, 16, 16) for x in sum(seen, ()))
     assert "psnr" in run.rows[0] and "row" in Report.__dataclass_fields__  # it was there to be taken
 
@@ -143,13 +145,13 @@ def start(**named) -> Fit:
     return Fit(TRUTH, Identity(), Hourglass(config), noise_input(4, (16, 16), 0), Settings(60), **named)
 
 
-def test_a_fit_is_left_where_the_rule_says(tmp_path):
+def test_a_fit_is_left_where_the_rule_says():
     rule = Rule("count", stopping.nothing, Count(30))
-    result = fitting.finish(start(checkpoint=tmp_path / "fit.checkpoint"), False, rule=rule)
+    result = finished(start(stop=rule))
     assert result.stopped == rule.why and result.history.iteration.iloc[-1] == 30
-    assert torch.equal(rule.image, result.average) and not list(tmp_path.iterdir())
+    assert torch.equal(rule.image, result.average)
     late = Rule("count", stopping.nothing, Count(90))
-    assert fitting.finish(start(), False, rule=late).stopped == "iterations done" and late.iteration == 60
+    assert finished(start(stop=late)).stopped == "iterations done" and late.iteration == 60
 
 
 def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
@@ -160,7 +162,7 @@ def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
     names = ("variance_5", "variance_0.2", "discrepancy_average", "nothing")
     for name, criterion in zip(names, (Lowest(20), Lowest(20), Below(3.0), Count(50)), strict=True):
         rule = Rule(name, run.task.problem(run.seed).signals[name], criterion)
-        fitting.finish(prepare(run, "cpu")[1], False, rule=rule)
+        finished(prepare(run, "cpu", stop=rule)[1])
         assert stopping.replay(list(history[name].items()), criterion) == (rule.iteration, rule.curve[-1][0])
 
 

@@ -2,14 +2,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import finished
 from PIL import Image
 
 from dip_repro import baselines, corruptions, images, metrics
-from dip_repro.fitting import Settings, finish
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
-from dip_repro.study import runs, tables, tasks
+from dip_repro.settings import Settings
+from dip_repro.study import no_prior, runs, tables, tasks
 from dip_repro.study.experiments.super_resolution import TABLES, decimations
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
@@ -55,7 +56,7 @@ def test_constants_are_kept_and_the_gradient_is_the_adjoint(border):
 def test_a_wrong_size_is_told():
     with pytest.raises(UserError, match="30×64: each side must be a multiple of 4"):
         Decimation(4)(torch.rand(1, 3, 30, 64))
-    with pytest.raises(UserError, match="one of replicate, reflect"):
+    with pytest.raises(UserError, match="must be replicate or reflect"):
         Decimation(4, border="wrap")
     with pytest.raises(UserError, match="at least 32"):
         images.crop_to_multiple(torch.rand(3, 31, 64), 32)
@@ -96,7 +97,7 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
     )
     problem, fitting = runs.prepare(run, "cpu")
     assert problem.truth.shape == problem.corrupted.shape == (3, 64, 64) and problem.measurement.shape == (3, 16, 16)
-    assert finish(fitting, progress=False).image.shape == (3, 64, 64)
+    assert finished(fitting).image.shape == (3, 64, 64)
     grey = tasks.SuperResolution("camera", 8, side=64).problem(seed=0)
     assert torch.isfinite(grey.score(grey.corrupted, grey.truth))
 
@@ -104,7 +105,7 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
 def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     problem = tasks.SuperResolution("astronaut", 4, side=64).problem(seed=0)
     fits = [
-        baselines.optimise_pixels(
+        no_prior.optimise_pixels(
             problem.measurement, problem.operator, (64, 64), Settings(300, sigma_p=0), weight, progress=False
         )
         for weight in (0.0, 0.003)
@@ -114,7 +115,7 @@ def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     assert scores[1] > scores[0] + 1
     x = torch.zeros(1, 2, 8, 8)
     x[..., 4:] = 1  # eight steps of length √2 over 64 pixels
-    y = baselines.WithVariation(Decimation(2), 0.5)(x)
+    y = no_prior.WithVariation(Decimation(2), 0.5)(x)
     assert y.shape == (1, 2, 17)
     assert float(y[..., -1].square().sum()) / 32 == pytest.approx(0.5 * 8 * 2**0.5 / 64, abs=1e-3)
 

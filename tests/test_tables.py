@@ -16,10 +16,10 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from dip_repro import baselines, cli, images, metrics
-from dip_repro.fitting import Settings
+from dip_repro.images import save
 from dip_repro.networks import NetworkConfig
-from dip_repro.pictures import save
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.settings import Settings
 from dip_repro.study import claims, experiments, figures, records, report, runs, tables
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
@@ -280,7 +280,7 @@ def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
         heading = nbformat.read(chapter.path, as_version=4).cells[0].source.partition("\n")[0]
         assert heading.lstrip("# 0123456789.·") == chapter.title[3:] and chapter.path.name.startswith(chapter.number)
         assert chapter.figure.exists() and chapter.figure.name.startswith(chapter.number)
-        assert claims.verdicts(chapter.number).holds.keys() == {claim.id for claim in claims.of(chapter.number)}
+        assert set(claims.verdicts(chapter.number).index) == {claim.id for claim in claims.of(chapter.number)}
         assert chapter.verdict
 
 

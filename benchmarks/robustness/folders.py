@@ -18,10 +18,8 @@ from dip_repro.study.runs import Run
 ROOM = (0, 4, 8, 16, 32, 64, 128, 256)  # kB left
 
 OFTEN = """
-import functools
-from dip_repro import fitting
-from dip_repro.study import runs
-runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0)
+from dip_repro import checkpoint
+checkpoint.SECONDS = 0
 """
 
 
@@ -85,6 +83,7 @@ def disk() -> list[Row]:
                         became = f"{left} kB: told, but half a picture is left"
                     rows["photo"].count(became)
                     (disk / "filler").unlink()
+                    out.unlink(missing_ok=True)  # no file is overwritten
                     rows["photo"].count(command(*arguments, right=whole_picture))
     return list(rows.values())
 

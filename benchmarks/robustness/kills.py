@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 from trial import DECLARED, RIGHT, RUNS, Row, command, fork, side_by_side
 
-from dip_repro import fitting, images, runtime
-from dip_repro.study import campaign, records, runs
+from dip_repro import checkpoint, images, runtime
+from dip_repro.study import campaign, records
 
 TRIALS = 100
 SHARED = 20
@@ -25,7 +25,7 @@ SAVES = 40
 
 def run_all(folder: Path) -> None:
     """Perform the tiny runs, with a checkpoint at every report."""
-    runs.Fit = functools.partial(fitting.Fit, checkpoint_seconds=0)
+    checkpoint.SECONDS = 0
     campaign.campaign(RUNS, folder, "cpu")
 
 

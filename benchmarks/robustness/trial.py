@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dip_repro import cli, images
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Run
 from dip_repro.study.tasks import Denoising
 

@@ -13,8 +13,10 @@ import pandas as pd
 from dip_repro.runtime import DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
+OUTCOMES = ("yes", "no", "undecided")
 VERDICTS = DATA / "verdicts"  # one file for each notebook, written by its closing cell
 Measured = float | tuple[float, float]  # a number, or an interval
+Quantities = dict[str, Measured]  # by name
 
 
 class Whole(pd.DataFrame):
@@ -34,7 +36,7 @@ class Claim:
     """A claim: the measured `quantity` is at least, or at most, a bound. It is judged in `profiles` only.
 
     paper : where the paper says so, or its number.
-    margin : a value nearer to the bound than this is undecided, because another machine may measure it beyond.
+    margin : how far rounding alone moves the quantity of a quick run. Nearer to a bound than that, it is undecided.
     """
 
     id: str
@@ -45,19 +47,22 @@ class Claim:
     profiles: tuple[str, ...]
     at_least: float = -math.inf
     at_most: float = math.inf
-    margin: float = 0
+    margin: float = 0.0
 
     def judge(self, value: Measured | None, profile: str) -> str:
-        """Return yes, no or undecided. An interval that holds the bound is undecided; NaN is a no."""
+        """Return yes, no or undecided. An interval that holds the bound is undecided; NaN is a no.
+
+        The margin is for quick runs: other profiles are judged on committed records, which do not move.
+        """
         if value is None or profile not in self.profiles:
             return "undecided"
         low, high = value if isinstance(value, tuple) else (value, value)
         if math.isnan(low) or math.isnan(high):
             return "no"
-        low, high = low - self.margin, high + self.margin
-        if self.at_least <= low and high <= self.at_most:
+        margin = self.margin if profile == "quick" else 0.0
+        if self.at_least + margin <= low and high <= self.at_most - margin:
             return "yes"
-        return "no" if high < self.at_least or low > self.at_most else "undecided"
+        return "no" if high < self.at_least - margin or low > self.at_most + margin else "undecided"
 
 
 def of(notebook: str) -> list[Claim]:
@@ -71,17 +76,24 @@ def of(notebook: str) -> list[Claim]:
     return found
 
 
-def table(notebook: str, profile: str, measured: dict[str, Measured]) -> Whole:
-    """Return the verdicts on the claims of a notebook, indexed by their names: claim, paper, here, holds."""
-    rows = {
-        claim.id: {
+def table(notebook: str, profile: str, measured: Quantities, laptop: Quantities | None = None) -> Whole:
+    """Return the verdicts on the claims of a notebook, indexed by their names: claim, paper, here, profile, holds.
+
+    laptop : what its committed records of that profile measure. Claims that do not speak of `profile` are judged on it.
+    """
+    rows = {}
+    for claim in of(notebook):
+        judged, values = profile, measured
+        if laptop is not None and profile not in claim.profiles and "laptop" in claim.profiles:
+            judged, values = "laptop", laptop
+        value = values.get(claim.quantity)
+        rows[claim.id] = {
             "claim": claim.statement,
             "paper": claim.paper,
-            "here": shown(measured.get(claim.quantity)),
-            "holds": claim.judge(measured.get(claim.quantity), profile),
+            "here": shown(value),
+            "profile": judged,
+            "holds": claim.judge(value, judged),
         }
-        for claim in of(notebook)
-    }
     return Whole(pd.DataFrame.from_dict(rows, orient="index"))
 
 
@@ -92,30 +104,17 @@ def shown(value: Measured | None) -> str:
     return f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, tuple) else f"{value:.2f}"
 
 
-def conclude(notebook: str, profile: str, measured: dict[str, Measured]) -> Whole:
+def conclude(notebook: str, profile: str, measured: Quantities, laptop: Quantities | None = None) -> Whole:
     """Return `table`, and write its verdicts to data/verdicts: the closing call of a notebook."""
-    judged = table(notebook, profile, measured)
-    verdicts = {"profile": profile, "claims": judged[["here", "holds"]].to_dict(orient="index")}
+    judged = table(notebook, profile, measured, laptop)
+    verdicts = judged[["here", "profile", "holds"]].to_dict(orient="index")
     with written_whole(VERDICTS / f"{notebook}.json") as partial:
         partial.write_text(json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return judged
 
 
-@dataclass(frozen=True)
-class Verdicts:
-    """The verdicts that a notebook wrote, by the names of its claims, and the profile that they are of."""
-
-    profile: str
-    holds: dict[str, str]
-
-    def __str__(self) -> str:
-        counts = Counter(self.holds.values())
-        said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in ("yes", "no", "undecided") if counts[outcome])
-        return f"{said} (profile {self.profile})"
-
-
-def verdicts(notebook: str) -> Verdicts:
-    """Return what the closing call of a notebook wrote.
+def verdicts(notebook: str) -> pd.DataFrame:
+    """Return what the closing call of a notebook wrote, indexed by the names of its claims: here, profile, holds.
 
     Raises
     ------
@@ -124,5 +123,15 @@ def verdicts(notebook: str) -> Verdicts:
     path = VERDICTS / f"{notebook}.json"
     if not path.exists():
         raise UserError(f"{path}: no verdicts of notebook {notebook} yet; run it, or `make figures`")
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    return Verdicts(saved["profile"], {name: claim["holds"] for name, claim in saved["claims"].items()})
+    return pd.DataFrame.from_dict(json.loads(path.read_text(encoding="utf-8")), orient="index")
+
+
+def counted(judged: pd.DataFrame) -> str:
+    """Return how many claims hold, by profile: "3 yes, 1 no (profile quick)"."""
+    return "; ".join(
+        ", ".join(
+            f"{count} {outcome}" for outcome, count in Counter(sorted(of_profile.holds, key=OUTCOMES.index)).items()
+        )
+        + f" (profile {profile})"
+        for profile, of_profile in judged.groupby("profile", sort=False)
+    )

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from dip_repro import images
 from dip_repro.fitting import Report
-from dip_repro.pictures import to_8bit
+from dip_repro.images import to_8bit
 from dip_repro.runtime import ROOT, written_whole
 from dip_repro.study import records
 from dip_repro.study.runs import Run, problem_of

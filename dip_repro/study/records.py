@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro import pictures
+from dip_repro import images
 from dip_repro.runtime import UserError, written_whole
 
 SCHEMA = 1
@@ -48,7 +48,7 @@ def save(record: dict, image: Tensor, folder: Path) -> Path:
     number (the PSNR of a perfect image, the loss of a failed fit) is stored as null.
     """
     path = folder / f"{record['name']}.json"
-    pictures.save(image, path.with_suffix(".png"))
+    images.save(image, path.with_suffix(".png"))
     finite = mapped(record, lambda x: None if isinstance(x, float) and not math.isfinite(x) else x)
     with written_whole(path) as partial:
         partial.write_text(json.dumps(finite, indent=1, allow_nan=False) + "\n")

@@ -161,7 +161,7 @@ class Chapter:
     @property
     def verdict(self) -> str:
         """How many of its claims hold, and in which profile."""
-        return str(claims.verdicts(self.number))
+        return claims.counted(claims.verdicts(self.number))
 
 
 def chapter(path: Path) -> Chapter:
@@ -254,11 +254,11 @@ def of_claims(entry: dict) -> tuple[str, str]:
         return "not attempted", "–"
     if "claims" not in entry:
         return "shown at small size, not judged", "laptop"
-    found = claims.verdicts(entry["notebook"])
-    outcomes = {found.holds[name] for name in entry["claims"]}
-    verdict = "not reproduced" if "no" in outcomes else "undecided" if "undecided" in outcomes else "reproduced"
-    small = "" if found.profile == "paper" or verdict == "undecided" else " at small size"
-    return verdict + small, found.profile
+    found = claims.verdicts(entry["notebook"]).loc[entry["claims"]]
+    worst = next(outcome for outcome in ("no", "undecided", "yes") if outcome in set(found.holds))
+    profiles = ", ".join(found.profile.unique())
+    small = "" if profiles == "paper" or worst == "undecided" else " at small size"
+    return {"no": "not reproduced", "yes": "reproduced"}.get(worst, worst) + small, profiles
 
 
 def worth(row) -> str:
@@ -315,8 +315,20 @@ Holm's correction over {sum(len(effects) for _, effects, _ in every)} effects.
 
 {tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the paper leaves open"))}
 
+{blind_check(folder)}
+
 All of them, with what was expected of each and advice for implementing the method from the paper: \
 [`data/GUIDE.md`](data/GUIDE.md), [notebook 08](notebooks/08_ambiguities.ipynb)."""
+
+
+def blind_check(folder: Path = RESULTS) -> str:
+    """Return what became of the readings that were chosen before anything of the released code was known."""
+    counts = ambiguities.blind(folder)
+    said = ", ".join(
+        f"{count} {'agree' if outcome == 'agrees' else outcome.replace('differs', 'differ')}"
+        for outcome, count in counts.items()
+    )
+    return f"Of the {counts.sum()} readings chosen from the text alone, compared with the released code: {said}."
 
 
 def guide(folder: Path = RESULTS) -> str:
@@ -335,6 +347,8 @@ def guide(folder: Path = RESULTS) -> str:
 ## {place}. {question(entry)}
 
 The text, in short: “{entry["sentence"]}”
+
+The released code: {entry["code"]}.
 
 Choose: **{frozen(entry)}**. {entry["why"]}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,9 +14,10 @@ import torch
 from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
-from dip_repro.fitting import Fit, FitResult, Settings, finish
+from dip_repro.fitting import Fit, FitResult
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
-from dip_repro.runtime import ROOT, UserError
+from dip_repro.runtime import CHECKOUT, ROOT, UserError
+from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.tasks import (
     Damage,
@@ -28,8 +31,9 @@ from dip_repro.study.tasks import (
     SuperResolution,
     Target,
 )
+from dip_repro.study.variants import strategies
 
-RESULTS = ROOT / "data" / "results"
+RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Run:
         """Everything that decides the outcome, as JSON holds it."""
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
         configuration: dict = {name: plain(part) for name, part in parts.items()}
+        configuration["settings"] = {"perturbation": "fixed"} | configuration["settings"]
         configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
         configuration |= {"seed": self.seed, "scored": self.scored}
         return configuration | {"early": True} if self.early else configuration
@@ -92,20 +97,23 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
     Without a ground truth nothing is scored; history and record then hold the loss.
 
-    `how` goes to `Fit`: checkpoint, precision, compiled.
+    `how` goes to `Fit`: stop, checkpoint, progress, precision, compiled.
     """
     problem = problem_of(run)
     assert problem.z is not None  # drawn there
     where = runtime.pick_device(device)
     network = run.network.build(run.seed).to(where)
     z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
-    return problem, Fit(problem.measurement, operator, network, z, run.settings, run.seed, observer, **how)
+    how |= {"seed": run.seed, "observer": observer} | strategies(run.settings, run.seed, where)
+    return problem, Fit(problem.measurement, operator, network, z, run.settings, **how)
 
 
 def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
     """Perform a run with a progress bar, and return its problem and its result. Nothing is saved."""
-    problem, fitting = prepare(run, device)
-    return problem, finish(fitting)
+    problem, fitting = prepare(run, device, progress=True)
+    for _ in fitting:
+        pass
+    return problem, fitting.result
 
 
 def perform(
@@ -132,19 +140,24 @@ def perform(
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
     # Read before the run: the code may change while it runs.
-    provenance = runtime.provenance(where) | {"precision": precision} | ({"compiled": True} if compiled else {})
+    provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
     rule = stopping.recommended() if run.early else None
-    kept = None if rule else checkpoint
-    problem, fitting = prepare(run, device, checkpoint=kept, precision=precision, compiled=compiled)
-    result = finish(fitting, progress, until, rule)
+    how = {"stop": rule, "checkpoint": None if rule else checkpoint, "progress": progress}
+    problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
+    with contextlib.closing(iter(fitting)) as reports:
+        for _ in reports:
+            if time.time() > until:
+                break
     if not fitting.stopped:
         return None
+    result = fitting.result
     if rule:
         assert rule.image is not None  # the rule has seen a report
         result = replace(result, average=rule.image.cpu())
-    record = make_record(run, problem, result, where) | {"provenance": provenance}
+    record = make_record(run, problem, result, where) | {"provenance": provenance | {"precision": fitting.precision}}
     records.save(record, getattr(result, run.scored), folder)
+    checkpoint.unlink(missing_ok=True)  # only now is nothing lost with it
     return records.load(path)
 
 

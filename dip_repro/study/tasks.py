@@ -14,7 +14,7 @@ from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import UserError, stream
-from dip_repro.study import samples, spectra
+from dip_repro.study import pairs, samples, spectra
 
 MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # ranges of the mesh grid (reading 22)
 
@@ -260,7 +260,7 @@ class Flash:
     """x0 is a picture taken without flash, z the same scene taken with flash (Sec. 4, flash/no-flash).
 
     Either the files `flash` and `no_flash`, whose truth is not known; or a pair made from the scene `image` by
-    `corruptions.flash_pair`, with noise of `sigma_8bit` grey levels on the picture without flash.
+    `pairs.flash_pair`, with noise of `sigma_8bit` grey levels on the picture without flash.
     z : "flash", or "noise": plain denoising, for comparison.
     """
 
@@ -284,14 +284,14 @@ class Flash:
             flash, no_flash = open_at(self.flash, self.side), open_at(self.no_flash, self.side)
             agree(no_flash, flash, self.flash)
             return flash, no_flash, None
-        flash, truth = corruptions.flash_pair(open_at(self.image, self.side))
+        flash, truth = pairs.flash_pair(open_at(self.image, self.side))
         return flash, corruptions.gaussian_noise(truth, self.sigma_8bit, seed), truth
 
     def problem(self, seed: int) -> Problem:
         flash, no_flash, truth = self.pair(seed)
         simple = {name: partial(f, no_flash, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
         # Of medium strength; with the strength that is best by the truth it is as good as the network (notebook 06).
-        simple["guided filter"] = partial(baselines.guided_filter, no_flash, flash, 4, 1e-3)
+        simple["guided filter"] = partial(pairs.guided_filter, no_flash, flash, 4, 1e-3)
         z = flash[None] if self.z == "flash" else None
         return Problem(truth, no_flash, no_flash, Identity(), z=z, baselines=simple)
 

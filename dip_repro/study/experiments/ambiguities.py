@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA
 from dip_repro.study import records, tasks
 from dip_repro.study.comparisons import Cell, differences, effect, holm, interval, tidy
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
+from dip_repro.study.variants import Varied
 
 BASE = "base"
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
@@ -48,7 +48,7 @@ class Arm:
             f"{'study-wide' if wide else 'study'}/{self.task}/{slug(self.label)}/{image}-{seed}",
             getattr(tasks, task["kind"])(image, **task["task"] | self.changes.get("task", {})),
             replace(network, **self.changes.get("network", {})),
-            replace(Settings(**settings), **self.changes.get("settings", {})),
+            replace(Varied(**settings), **self.changes.get("settings", {})),
             seed,
             task["scored"],
         )
@@ -164,10 +164,29 @@ def compared(names: Iterable[str], folder: Path, wide: bool = False) -> pd.DataF
 
 
 def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
-    """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows."""
+    """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
     table = compared(readings(), folder, wide)
-    table["p"] = holm(table.p)
+    waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
+    table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)
     return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
+
+
+def blind(folder: Path = RESULTS) -> pd.Series:
+    """Return how many of the readings that were chosen blind agree with the released code, by outcome.
+
+    Of those that differ: whether an effect was measured between the two readings (p below 0.05 on some task).
+    """
+    found = effects(folder)
+    seen, all_measured = set(found.reading[found.p < 0.05]), set(found.reading)
+
+    def outcome(entry: dict) -> str:
+        if entry["blind"] != "differs":
+            return entry["blind"]
+        if entry["decides"] not in all_measured:
+            return "differs, not measured yet"
+        return "differs" if entry["decides"] in seen else "differs without measurable effect"
+
+    return pd.Series([outcome(e) for e in declaration()["ambiguity"] if e.get("wave", 1) == 1]).value_counts()
 
 
 def variants(folder: Path = RESULTS) -> pd.DataFrame:

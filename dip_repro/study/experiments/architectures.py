@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dip_repro import metrics
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
 from dip_repro.operators import Mask
+from dip_repro.settings import Settings
 from dip_repro.study.comparisons import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising, Inpainting
@@ -60,7 +60,7 @@ def comparison(profile: str, side: int, networks: dict, iterations: int, images:
 SMALL = {name: network for name, network in architectures(32, 4).items() if name not in ("depth-3", "width-16")}
 # Budget of laptop: 32 runs of 600 steps, about 0.1 s a step in the mean: at most an hour of 4 cores.
 COMPARISONS = {
-    "quick": comparison("quick", 48, SMALL, 200, ("astronaut",)),
+    "quick": comparison("quick", 48, SMALL, 80, ("astronaut",)),
     "laptop": comparison("laptop", 128, architectures(128, 5), 600, ("astronaut", "chelsea")),
 }
 ARCHITECTURES = Experiment(

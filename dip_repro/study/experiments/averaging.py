@@ -14,11 +14,11 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run, recorded
 from dip_repro.study.samples import of_runs
 from dip_repro.study.tasks import Sampled
+from dip_repro.study.variants import Varied
 
 WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # the candidates
 WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # the choice
@@ -30,7 +30,7 @@ def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed
     Iterates are averaged and sampled from half of the usual length on.
     """
     side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
-    settings = Settings(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
+    settings = Varied(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
     task = Sampled(image, side, noise_seed=0, burn_in=iterations // 2 // settings.report_every)
     network = NetworkConfig.uniform(width=width, depth=3 if profile == "quick" else 4)
     return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
@@ -71,9 +71,15 @@ AVERAGING_LONG = Experiment(
 )
 
 
+def noise_of(run: Run) -> float:
+    """Return the σ of the noise in the weights."""
+    assert isinstance(run.settings, Varied)  # as in all runs of this study
+    return run.settings.weight_noise
+
+
 def is_plain(run: Run) -> bool:
     """Return whether a run has no noise in the weights."""
-    return not run.settings.weight_noise
+    return not noise_of(run)
 
 
 def summary(runs: Iterable[Run], histories: list[pd.DataFrame]) -> pd.DataFrame:
@@ -81,7 +87,7 @@ def summary(runs: Iterable[Run], histories: list[pd.DataFrame]) -> pd.DataFrame:
     rows = [
         {
             "image": run.task.image,
-            "weight noise": run.settings.weight_noise,
+            "weight noise": noise_of(run),
             "seed": run.seed,
             "best iterate": history.psnr.max(),
             "last iterate": history.psnr.iloc[-1],

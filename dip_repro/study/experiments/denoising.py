@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Denoising
 
@@ -18,7 +18,7 @@ START = Experiment(
     one_of_each(
         "start",
         {
-            "quick": (Denoising("astronaut", 64), NetworkConfig.uniform(width=64, depth=3), Settings(1000)),
+            "quick": (Denoising("astronaut", 48), NetworkConfig.uniform(width=64, depth=3), Settings(600)),
             "laptop": (Denoising("astronaut", 128), NetworkConfig(), Settings(3000)),
             "paper": (F16, NetworkConfig(), Settings(1800)),
         },
@@ -52,7 +52,7 @@ TABLES = {
 def small(name: str, image: str, channels: int, seed: int) -> Run:
     """Return a run of the profile `quick`; those of another seed see the same noisy image."""
     network = NetworkConfig.uniform(width=32, depth=3, out_channels=channels)
-    return Run(f"{name}/quick-{image}", Denoising(image, 64, noise_seed=0), network, Settings(700), seed, "average")
+    return Run(f"{name}/quick-{image}", Denoising(image, 48, noise_seed=0), network, Settings(400), seed, "average")
 
 
 def middle(name: str, seed: int) -> Run:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, one_of_each
 from dip_repro.study.tasks import Enhancement
 
@@ -18,7 +18,7 @@ ENHANCEMENT = Experiment(
     one_of_each(
         "enhancement",
         {
-            "quick": (Enhancement("chelsea", 160), NetworkConfig.uniform(width=32, depth=4), EARLY),
+            "quick": (Enhancement("chelsea", 128), NetworkConfig.uniform(width=32, depth=4), EARLY),
             "laptop": (Enhancement("chelsea", 256), NetworkConfig(), EARLY),
             "paper": (Enhancement("project-page/Denoising/Color/25/F16_GT.png"), NetworkConfig(), EARLY),
         },

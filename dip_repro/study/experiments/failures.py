@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study.experiments.restoration import restoration_settings
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising, Restoration
@@ -28,7 +28,7 @@ FAILURES = Experiment(
     "Where the method fails",
     "When to stop, the texture of the denoising table, the learning rate; the rest is not in the paper",
     {
-        "quick": failures("quick", 48, 32, 3, (500, 900, 300, 200)),
+        "quick": failures("quick", 48, 32, 3, (400, 420, 100, 120)),
         "laptop": failures("laptop", 128, 128, 5, (1800, 3000, 600, 400)),
     },
 )

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study import spectra
 from dip_repro.study.comparisons import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run
@@ -36,7 +36,7 @@ def comparison(
 THREE = ("astronaut", "chelsea", "coffee")
 # Budget of laptop: 30 runs of 600 steps of about 0.05 s, a quarter of an hour of 4 cores; paper needs a GPU.
 COMPARISONS = {
-    "quick": comparison("quick", ("astronaut", "coffee"), 1, 64, NetworkConfig.uniform(width=32, depth=4), 150),
+    "quick": comparison("quick", ("coffee",), 1, 64, NetworkConfig.uniform(width=32, depth=4), 120),
     "laptop": comparison("laptop", THREE, 2, 128, NetworkConfig.uniform(width=64, depth=5), 600),
     "paper": comparison("paper", THREE, 3, 256, NetworkConfig(), 10000),
 }

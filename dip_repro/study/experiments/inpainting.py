@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, ResNetConfig
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Inpainting
 
@@ -25,8 +25,8 @@ TEXT = Experiment(
         {
             "quick": (
                 Inpainting("astronaut", 64, text=WORDS, height=9),
-                NetworkConfig.uniform(width=32, depth=4),
-                Settings(800),
+                NetworkConfig.uniform(width=32, depth=3),
+                Settings(400),
             ),
             "laptop": (Inpainting("astronaut", 256, text=WORDS, height=16), NetworkConfig(), Settings(2000)),
             "paper": (published("kate"), NetworkConfig(), Settings(6000)),
@@ -57,7 +57,7 @@ def holes(profile: str, task: Inpainting, settings: Settings, channels: int, dee
     return {name: Run(f"hole/{profile}-{name}", task, network, settings) for name, network in networks.items()}
 
 
-QUICK = holes("quick", Inpainting("brick", 64), Settings(300, sigma_p=0), channels=1, deep=5)
+QUICK = holes("quick", Inpainting("brick", 64), Settings(120, sigma_p=0), channels=1, deep=5)
 HOLES = {
     "quick": {name: QUICK[name] for name in ("deep", "shallow", "skips")},
     "laptop": holes("laptop", Inpainting("brick", 256), Settings(2000, sigma_p=0), channels=1, deep=6),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig, count_parameters
+from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Restoration
@@ -40,7 +40,7 @@ RESTORATION = Experiment(
     "Table of restoration, Sec. 4 (50 % missing)",
     {
         "quick": tuple(
-            Run(f"restoration-50/quick-{image}", Restoration(image, 96), SMALL, restoration_settings(440, FAST))
+            Run(f"restoration-50/quick-{image}", Restoration(image, 64), SMALL, restoration_settings(300, FAST))
             for image in ("camera", "coins")
         ),
         "laptop": (Run("restoration-50/laptop-camera", Restoration("camera", 256), GREY, restoration_settings(2000)),),
@@ -64,7 +64,7 @@ MISSING = Experiment(
     "From 10 to 95 % of the pixels missing",
     "Restoration, Sec. 4, beyond its 50 %",
     {
-        "quick": missing("quick", "coins", 48, SMALL, restoration_settings(180, FAST)),
+        "quick": missing("quick", "coins", 48, SMALL, restoration_settings(180, FAST))[::2],
         "laptop": missing("laptop", "coins", 128, GREY, restoration_settings(1000, FAST)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },

@@ -20,8 +20,8 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro import stopping
-from dip_repro.fitting import Settings, watched
 from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished, prepare
 from dip_repro.study.tasks import Damage, Problem
@@ -234,8 +234,8 @@ def live(
         signals = one.task.problem(run.seed).signals  # new ones: those of the log have a memory of their own
         able = {name: c for name, c in chosen.items() if c.signal in signals}
         rules |= {name: stopping.Rule(name, signals[c.signal], c.criterion, c.keep) for name, c in able.items()}
-        problem, fit = prepare(one, device)
-        for report in watched(fit):
+        problem, fit = prepare(one, device, progress=True)
+        for report in fit:
             for name in able:
                 rules[name].see(report.iteration, report.image, report.average)
         problems.append(problem)

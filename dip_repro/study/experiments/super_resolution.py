@@ -7,9 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from dip_repro import corruptions, images, metrics
-from dip_repro.fitting import Settings
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
+from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import SuperResolution
 
@@ -51,8 +51,8 @@ SUPER_RESOLUTION = Experiment(
             Run(
                 "super-resolution/quick-coffee",
                 SuperResolution("coffee", 4, side=96),
-                NetworkConfig.uniform(width=32, depth=4),
-                Settings(960),
+                NetworkConfig.uniform(width=32, depth=3),
+                Settings(640),
             ),
         ),
         "laptop": (

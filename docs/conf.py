@@ -1,0 +1,100 @@
+"""The website of the study: the notebooks as they are stored, the pages of Markdown, the API. Nothing is run.
+
+The repository itself is the source folder, so that the links between its files lead from page to page as they are.
+"""
+
+import json
+import pkgutil
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+project = "Deep Image Prior, reproduced"
+root_doc = "docs/index"
+include_patterns = ["*.md", "docs/**.md", "data/*.md", "benchmarks/*.md", "notebooks/[0-9]*", "notebooks/README.md"]
+exclude_patterns = [".*", "build", "**/.ipynb_checkpoints"]
+
+extensions = ["myst_nb", "sphinx_design", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+nb_execution_mode = "off"
+nb_output_stderr = "remove"  # progress bars
+myst_enable_extensions = ["dollarmath", "colon_fence", "html_image"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+python_maximum_signature_line_length = 100
+default_role = "code"
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+templates_path = ["_templates"]
+html_additional_pages = {"index": "home.html"}
+html_math_renderer = "mathml"
+html_copy_source = False
+html_show_copyright = False
+
+COMMANDS = ("dip_repro.cli",)  # told by `dip-repro --help`
+
+
+def cards() -> str:
+    """Return the gallery: a card for each notebook with its first figure, its title and the paper's place."""
+    grid = [":::::{grid} 1 2 2 3", ":gutter: 3"]
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        sources = ["".join(cell["source"]) for cell in json.loads(path.read_bytes())["cells"]]
+        title = sources[0].partition("\n")[0].lstrip("# ")
+        place = re.search(r"\*\*The paper's claim\*\* \(([^)]*)\)", sources[0])
+        figure = re.findall(rf'"({path.stem[:2]}-[\w-]+)"', "\n".join(sources))[0]
+        grid += [
+            f"::::{{grid-item-card}} {title}",
+            f":link: /notebooks/{path.stem}",
+            ":link-type: doc",
+            f":img-top: /figures/{figure}.png",
+            f":img-alt: {title}",
+            place[1] if place else "",
+            "::::",
+        ]
+    return "\n".join([*grid, ":::::"])
+
+
+def modules(package: str) -> str:
+    """Return the reference of a package and the modules in it, from their docstrings."""
+    found = pkgutil.iter_modules([ROOT / package.replace(".", "/")], f"{package}.")
+    names = [package, *(module.name for module in found if not module.ispkg and module.name not in COMMANDS)]
+    block = "## {0}\n\n```{{eval-rst}}\n.. automodule:: {0}\n   :members:\n   :ignore-module-all:\n```"
+    return "\n\n".join(block.format(name) for name in names)
+
+
+def fill(app, docname: str, source: list[str]) -> None:
+    """Write what is made of notebooks and modules into a page, and the path in the place of a link to a folder."""
+    if docname.startswith("docs/"):
+        source[0] = source[0].replace("{{ cards }}", cards())
+        source[0] = re.sub(r"\{\{ modules (\S+) \}\}", lambda match: modules(match[1]), source[0])
+
+    def shown(link: re.Match) -> str:
+        target = (ROOT / docname).parent / link[2]
+        return f"{link[1]} (`{target.resolve().relative_to(ROOT).as_posix()}`)" if target.is_dir() else link[0]
+
+    source[0] = re.sub(r"\[([^\]\n]*)\]\(([^)\s:#]+)\)", shown, source[0])
+
+
+def plain(app, what, name, thing, options, lines: list[str]) -> None:
+    """Escape what reStructuredText would take for markup in |u| < a or *names, but not between backticks."""
+    lines[:] = [re.sub(r"(`+[^`]*`+)|([|*]|(?<=\w)_(?!\w))", lambda m: m[1] or "\\" + m[2], line) for line in lines]
+
+
+def mathml(translator, node) -> None:
+    """Write a formula as MathML, which browsers draw without a script."""
+    from docutils import nodes
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    translator.body.append(tex2mathml(node.astext(), as_block=isinstance(node, nodes.math_block)))
+    raise nodes.SkipNode
+
+
+def setup(app) -> None:
+    app.connect("source-read", fill)
+    app.connect("autodoc-process-docstring", plain, priority=400)  # before Napoleon, which writes markup
+    app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
