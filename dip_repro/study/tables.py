@@ -263,6 +263,15 @@ def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
+def over_baselines(name: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return by how many dB each finished `laptop` run is above each of its baselines: a row a run, a column each."""
+    stored, rows = derived(folder), {}
+    for run, record in laptop(name, folder).items():
+        of_run = stored.get((record["name"], record["key"]), {})
+        rows[run] = {what: records.score(record) - psnr for what, psnr in of_run.items()}
+    return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object))
+
+
 def in_short(*names: str) -> pd.DataFrame:
     """Return `beside_baselines` of several experiments without what each run took, for a notebook."""
     return pd.concat([beside_baselines(name) for name in names]).drop(columns=["iterations", "seconds"]).round(2)
