@@ -130,7 +130,7 @@ def large(count: int = 6) -> dict:
         "tiles": len(restoration.tiles),
         "tiles of this trial": count,
         "memory announced, GB": round(announced, 2),
-        "peak memory, GB": round(restoration.memory_gb, 2),
+        "peak memory, GB": round(runtime.peak_memory_mb(restoration.device) / 1000, 2),
         "seconds a step": round(step, 2),
         "hours at most, 1800 iterations a tile": round(1800 * step * len(restoration.tiles) / 3600, 1),
         "minutes of this trial": round((time.perf_counter() - started) / 60, 1),

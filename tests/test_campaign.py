@@ -183,17 +183,21 @@ def test_what_cannot_be_written_is_told_and_what_was_saved_is_whole(tmp_path, mo
 
 
 def test_a_full_disk_and_a_damaged_checkpoint_are_told(tmp_path, monkeypatch):
-    _, fit = runs.prepare(ONE, "cpu", checkpoint=tmp_path / "x.checkpoint")
-    fit.step()
-    fit.save()
+    path = tmp_path / "x.checkpoint"
+    _, fit = runs.prepare(ONE, "cpu", checkpoint=path)
+    reports = iter(fit)
+    next(reports)
+    fit.checkpoint.write()
+    whole = path.read_bytes()
     with monkeypatch.context() as patched, pytest.raises(UserError, match="No space left on device"):
         patched.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(FULL))
-        fit.save()
-    whole = fit.checkpoint.read_bytes()
+        fit.checkpoint.write()
+    assert path.read_bytes() == whole
     for damaged in (b"", whole[:-100], b"x" * 100):
-        fit.checkpoint.write_bytes(damaged)
+        path.write_bytes(damaged)
         with pytest.raises(UserError, match="a damaged checkpoint; remove it"):
-            fit.resume()
+            runs.prepare(ONE, "cpu", checkpoint=path)
+    reports.close()
 
 
 def test_selection_is_by_experiment_or_pattern():

@@ -1,5 +1,8 @@
 """A photo of your own: what comes back, when the fit stops, and which files stay as they are."""
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -222,3 +225,31 @@ def test_two_commands_at_once_do_not_write_the_same_file(photo, tmp_path, monkey
     with pytest.raises(UserError, match=r"photo-restored\.png exists"):
         call("denoise", photo, *FEW)
     assert (tmp_path / "photo-restored.png").read_text() == "another command's"
+
+
+FOUR_TILES = """
+import resource, sys
+from pathlib import Path
+import torch
+from dip_repro import cli, images
+from dip_repro.photo.restore import Restoration
+
+every = Restoration.cut
+Restoration.cut = lambda self, side: every(self, side)[:4]
+cli.REFRESHED = 0
+images.save(torch.rand(3, 1000, 1500), Path("photo.png"))
+sys.argv = "dip-repro denoise photo.png --tile 128 --width 16 --iterations 20 --device cpu".split()
+cli.app(standalone_mode=False)
+kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+print("peak", kilobytes * 1024 / 1e9)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the peak of a process is not known there")
+def test_the_memory_announced_is_what_is_taken(tmp_path):
+    """With tiles so small that the photo and its previews weigh as much as a fit."""
+    done = subprocess.run([sys.executable, "-c", FOUR_TILES], cwd=tmp_path, capture_output=True, text=True, check=True)
+    announced = float(re.search(r"([\d.]+) GB of memory", done.stdout)[1])
+    peak = float(re.search(r"peak ([\d.]+)", done.stdout)[1])
+    assert peak - 0.05 <= announced <= 1.15 * peak + 0.05  # it is written with one decimal
