@@ -15,7 +15,9 @@ from dip_repro.runtime import CHECKOUT, DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
 OUTCOMES = ("yes", "no", "undecided")
-VERDICTS = DATA / "verdicts" if CHECKOUT else Path("verdicts")  # one file for each notebook, written by its closing cell
+VERDICTS = (
+    DATA / "verdicts" if CHECKOUT else Path("verdicts")
+)  # one file for each notebook, written by its closing cell
 Measured = float | tuple[float, float]  # a number, or an interval
 Quantities = dict[str, Measured]  # by name
 
