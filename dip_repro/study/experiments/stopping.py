@@ -215,7 +215,7 @@ def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
     best = means.loc[means.groupby("rule").gap.idxmin()].set_index("rule")
     chosen = found[found.candidate == found.rule.map(best.candidate)]
     general = chosen.groupby("rule").kind.nunique() == len(TUNING_LEVELS)
-    chosen = chosen[chosen.rule.map(general)]
+    chosen = chosen[chosen.rule.map(general).astype(bool)]  # of no records pandas makes no truth values
     shared = chosen.groupby(["kind", "level", "image"]).rule.transform("nunique") == general.sum()
     best["shared"] = chosen[shared].groupby("rule").gap.mean()
     return best.sort_values("shared")
