@@ -6,6 +6,8 @@ Images are (C, H, W) in [0, 1].
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from scipy.interpolate import griddata
@@ -92,6 +94,18 @@ class Pixels(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.image
+
+
+@dataclass(frozen=True)
+class PixelsConfig:
+    """`Pixels` of `size` in the place of a network, where an experiment declares one."""
+
+    size: tuple[int, int]
+    channels: int = 3
+    in_channels: ClassVar[int] = 1  # of a z that is not looked at
+
+    def build(self, seed: int = 0) -> Pixels:
+        return Pixels(self.channels, self.size, seed)
 
 
 class WithVariation(nn.Module):

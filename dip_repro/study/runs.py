@@ -14,18 +14,21 @@ import torch
 from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
+from dip_repro.baselines import PixelsConfig
 from dip_repro.fitting import Fit, FitResult
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import CHECKOUT, ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.tasks import (
+    Activation,
     Damage,
     Denoising,
     Enhancement,
     Flash,
     Inpainting,
     Jpeg,
+    PreImage,
     Problem,
     Restoration,
     SuperResolution,
@@ -44,8 +47,20 @@ class Run:
     """
 
     name: str
-    task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement | Target
-    network: NetworkConfig | ResNetConfig
+    task: (
+        Denoising
+        | Damage
+        | Jpeg
+        | Restoration
+        | Inpainting
+        | SuperResolution
+        | Flash
+        | Enhancement
+        | Target
+        | PreImage
+        | Activation
+    )
+    network: NetworkConfig | ResNetConfig | PixelsConfig
     settings: Settings
     seed: int = 0
     scored: str = "image"

@@ -1,0 +1,75 @@
+"""Notebook 16: a picture from what a classifier's layer keeps of it."""
+
+from __future__ import annotations
+
+from dip_repro.baselines import PixelsConfig
+from dip_repro.networks import NetworkConfig
+from dip_repro.settings import Settings
+from dip_repro.study.runs import Experiment, Run
+from dip_repro.study.tasks import PreImage
+
+IMAGES = ("coffee", "chelsea")
+METHODS = {"deep": "deep prior", "tv": "total variation", "pixels": "no prior"}
+LAYERS = {  # from early to late
+    "lite0": ("block1", "block3", "block5", "block11", "block16", "fc"),
+    "alexnet": ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"),
+}
+VARIATION = 0.3  # λ of total variation
+
+
+def inverter(divisor: int = 1, depth: int = 6) -> NetworkConfig:
+    """Return the paper's network of the natural pre-image, its widths divided by `divisor`, cut to `depth`."""
+    n = tuple(width // divisor for width in (16, 32, 64, 128, 128, 128)[:depth])
+    k = (7, 7, 5, 5, 3, 3)[:depth]
+    return NetworkConfig(
+        n_d=n, n_u=n, n_s=(4,) * depth, k_d=k, k_u=k, k_s=(1,) * depth, upsample="nearest", padding="zeros"
+    )
+
+
+def preimages(
+    name: str, image: str, side: int, phi: tuple[str, str], network: NetworkConfig, deep: Settings, pixels: Settings
+) -> tuple[Run, ...]:
+    """Return the three methods' runs on an image of `side`² pixels; `phi` is a network and its layer."""
+    start, grid = f"preimage/{name}-{image}-{phi[1]}", PixelsConfig((side, side))
+    return (
+        Run(f"{start}-deep", PreImage(image, side, *phi), network, deep),
+        Run(f"{start}-tv", PreImage(image, side, *phi, variation=VARIATION), grid, pixels),
+        Run(f"{start}-pixels", PreImage(image, side, *phi), grid, pixels),
+    )
+
+
+def every(name: str, side: int, phi: str, network: NetworkConfig, deep: Settings, pixels: Settings) -> tuple[Run, ...]:
+    """Return `preimages` of all layers of the classifier `phi`, layer by layer from the middle one outwards."""
+    middle = len(LAYERS[phi]) // 2
+    layers = sorted(LAYERS[phi], key=lambda layer: abs(LAYERS[phi].index(layer) - middle + 0.5))
+    return tuple(
+        run
+        for layer in layers
+        for image in IMAGES
+        for run in preimages(name, image, side, (phi, layer), network, deep, pixels)
+    )
+
+
+PREIMAGE = Experiment(
+    "preimage",
+    "A picture from what a classifier's layer keeps of it",
+    "Natural pre-image, Sec. 4",
+    {
+        "quick": preimages(
+            *("quick", "coffee", 96, ("lite0", "block5"), inverter(2, depth=5)),
+            deep=Settings(120, sigma_p=0, report_every=20),
+            pixels=Settings(120, learning_rate=0.02, sigma_p=0, report_every=20),
+        ),
+        # Half the widths, no perturbation, and ten times the rate for a tenth of the iterations: minutes on two cores.
+        "laptop": every(
+            *("laptop", 224, "lite0", inverter(2)),
+            deep=Settings(300, sigma_p=0, report_every=50),
+            pixels=Settings(300, learning_rate=0.02, sigma_p=0, report_every=50),
+        ),
+        "paper": every(
+            *("alexnet", 224, "alexnet", inverter()),
+            deep=Settings(3100, learning_rate=0.001),
+            pixels=Settings(3100, sigma_p=0),
+        ),
+    },
+)
