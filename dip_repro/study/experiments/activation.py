@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
 
 from dip_repro.baselines import PixelsConfig
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study.runs import Experiment, Run
+from dip_repro.study import records
+from dip_repro.study.runs import RESULTS, Experiment, Run
 from dip_repro.study.tasks import Activation
 
 # By their number in ImageNet.
@@ -72,3 +76,44 @@ ACTIVATION = Experiment(
         ),
     },
 )
+
+
+def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return a row for each run that has a record: unit, method, activation; of a class, what each judge reads.
+
+    unit : a class by its name, or an inner layer. read, recognised : the classes that the network itself and the other
+    one read. probability, other_probability : what they give to the class wanted. All four are NaN for inner layers.
+    """
+    done, _ = records.load_all(folder / ACTIVATION.name)
+    rows = []
+    for run in ACTIVATION.runs(profile):
+        if record := done.get(run.name):
+            assert isinstance(run.task, Activation)
+            measures = {name: x["image"] for name, x in record["measures"].items()}
+            of_class = {index: label for label, index in CLASSES.items()}
+            row = {"unit": run.task.layer, "method": run.name.rpartition("-")[2], "activation": measures["activation"]}
+            if run.task.judges:
+                itself, other = run.task.judges
+                row |= {"unit": of_class[run.task.channel], "wanted": run.task.channel}
+                row |= {"read": measures[f"class_{itself}"], "probability": measures[f"probability_{itself}"]}
+                row |= {"recognised": measures[f"class_{other}"]}
+                row |= {"other_probability": measures[f"probability_{other}"]}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def measured(found: pd.DataFrame) -> dict[str, float]:
+    """Return the quantities of the claims of notebook 17, of the laptop runs; none where a run is missing."""
+    if len(found) < len(ACTIVATION.runs("laptop")):
+        return {}
+    classes = found[found.wanted.notna()]
+    read = (classes.read == classes.wanted).groupby(classes.method).mean()
+    recognised = (classes.recognised == classes.wanted).groupby(classes.method).mean()
+    inner = found[found.wanted.isna()].pivot(index="unit", columns="method", values="activation")
+    return {
+        "share_read": read["deep"],
+        "share_recognised": recognised["deep"],
+        "recognised_over_pixels": recognised["deep"] - recognised["pixels"],
+        "recognised_over_tv": recognised["deep"] - recognised["tv"],
+        "least_of_free": (inner.deep / inner.pixels).min(),
+    }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pandas as pd
+
 from dip_repro.baselines import PixelsConfig
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study.runs import Experiment, Run
+from dip_repro.study import records
+from dip_repro.study.runs import RESULTS, Experiment, Run
 from dip_repro.study.tasks import PreImage
 
-IMAGES = ("coffee", "chelsea")
+# Each with the class of ImageNet that EfficientNet-Lite0 reads in it. The settings were chosen on the first alone.
+IMAGES = {"coffee": 967, "chelsea": 285}
 METHODS = {"deep": "deep prior", "tv": "total variation", "pixels": "no prior"}
 LAYERS = {  # from early to late
     "lite0": ("block1", "block3", "block5", "block11", "block16", "fc"),
@@ -73,3 +79,41 @@ PREIMAGE = Experiment(
         ),
     },
 )
+
+
+def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return a row for each run that has a record: layer, image, method, psnr, ssim, distance, read, probability.
+
+    `distance` is ‖Φ(x) − Φ(x0)‖ / ‖Φ(x0)‖; `read` is the class that the classifier reads in the picture, and
+    `probability` what it gives to the class of the original.
+    """
+    done, _ = records.load_all(folder / PREIMAGE.name)
+    rows = []
+    for run in PREIMAGE.runs(profile):
+        if record := done.get(run.name):
+            assert isinstance(run.task, PreImage)
+            task, measures = run.task, {name: x["image"] for name, x in record["measures"].items()}
+            rows.append(
+                {"layer": task.layer, "image": task.image, "method": run.name.rpartition("-")[2]}
+                | {"psnr": record["scores"]["image"], "ssim": record["scores"]["ssim"]}
+                | {"distance": measures["distance"], "read": int(measures[f"class_{task.network}"])}
+                | {"probability": measures[f"probability_{task.network}"]}
+            )
+    return pd.DataFrame(rows)
+
+
+def measured(found: pd.DataFrame) -> dict[str, float]:
+    """Return the quantities of the claims of notebook 16, of the laptop runs; none where a run is missing."""
+    if len(found) < len(PREIMAGE.runs("laptop")):
+        return {}
+    ssim = found.pivot(index=["layer", "image"], columns="method", values="ssim")
+    deep = found[found.method == "deep"]
+    by_layer = deep.groupby("layer").psnr.mean()
+    first, *_, last = LAYERS["lite0"]
+    return {
+        "share_above_tv": (ssim.deep > ssim.tv).mean(),
+        "share_above_pixels": (ssim.deep > ssim.pixels).mean(),
+        "largest_distance": deep.distance.max(),
+        "share_of_class": (deep.read == deep.image.map(IMAGES)).mean(),
+        "fall_with_depth_db": by_layer[first] - by_layer[last],
+    }
