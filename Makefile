@@ -3,10 +3,9 @@
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
 TORCH_INDEX ?=
-# The quick profile is sized for two cores; more gain it nothing, and lose much where others use them too.
-THREADS ?= 2
-# Test files and notebooks side by side, as many as have cores.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(1, os.cpu_count() // $(THREADS)))')
+# Test files and notebooks run side by side, one thread each: their networks are too small to gain by a second one.
+THREADS ?= 1
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, max(1, os.cpu_count() // $(THREADS))))')
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
@@ -21,7 +20,8 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 figures: $(VENV)/installed
-	OMP_NUM_THREADS=$(THREADS) $(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
+	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -n 1 -P $(WORKERS) \
+		$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
 	$(BIN)/dip-repro report
 
@@ -53,6 +53,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The locks from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:

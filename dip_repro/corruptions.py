@@ -1,75 +1,70 @@
-"""What damaged the image: noise, decimation, missing pixels, text, a hole, JPEG; a pair with and without flash.
+"""What damages an image: noise, decimation, missing pixels, text, a hole, JPEG.
 
-What is drawn at random comes from the stream "corruption" of a seed, or from one of the noise's own name.
+Random numbers come from the stream "corruption" of a seed, or from a stream with the name of the noise.
 """
 
 from __future__ import annotations
 
 import io
-import math
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import uniform_filter
 from torch import Tensor
 
+from dip_repro.images import as_image, resampled, to_8bit
 from dip_repro.metrics import quantise
-from dip_repro.pictures import as_picture, resampled, to_8bit
 from dip_repro.runtime import UserError, stream
-
-SHADE = 0.4  # of the flash's light, in its shadow
 
 
 def gaussian_noise(image: Tensor, sigma_8bit: float, seed: int, stored: str = "8bit") -> Tensor:
     """Return (C, H, W) with normal noise of standard deviation `sigma_8bit`/255 added.
 
-    `stored="8bit"` clips to [0, 1] and rounds to 8 bits, as a noisy file does; "real" leaves the sum as it is
-    (reading 10).
+    `stored="8bit"` clips it to [0, 1] and rounds it to 8 bits, as a file does; "real" does not (reading 10).
     """
     if sigma_8bit < 0:
-        raise UserError(f"sigma = {sigma_8bit}: a standard deviation is not negative")
+        raise UserError(f"sigma = {sigma_8bit}: a standard deviation cannot be negative")
     noise = torch.randn(image.shape, generator=stream(seed, "corruption"))
     noisy = image + noise * (sigma_8bit / 255)
     return quantise(noisy) if stored == "8bit" else noisy
 
 
 def poisson_noise(image: Tensor, photons: float, seed: int) -> Tensor:
-    """Return (C, H, W) as counted photons, `photons` of them in the mean where a channel is 1; in 8 bits.
+    """Return (C, H, W) with Poisson noise, in 8 bits: a channel of value 1 counts `photons` photons on average.
 
-    Its variance is x/`photons`: the brighter, the noisier. Drawn from the stream "poisson".
+    The variance is x/`photons`, so brighter pixels have more noise. Drawn from the stream "poisson".
     """
     if photons <= 0:
-        raise UserError(f"photons = {photons}: a mean count is positive")
+        raise UserError(f"photons = {photons}: a mean count must be positive")
     return quantise(torch.poisson(image * photons, generator=stream(seed, "poisson")) / photons)
 
 
 def impulse_noise(image: Tensor, share: float, seed: int) -> Tensor:
-    """Return (C, H, W) with about `share` of its values replaced by 0 or 1, alike often (salt and pepper); in 8 bits.
+    """Return (C, H, W) with salt and pepper noise, in 8 bits: about `share` of the values become 0 or 1, equally often.
 
-    Each channel by itself. Drawn from the stream "impulse".
+    Each channel is drawn separately. Drawn from the stream "impulse".
     """
     if not 0 <= share <= 1:
-        raise UserError(f"share = {share}: a share of the values lies between 0 and 1")
+        raise UserError(f"share = {share}: it must be between 0 and 1")
     draw = torch.rand(image.shape, generator=stream(seed, "impulse"))
     return quantise(torch.where(draw < share / 2, 0.0, torch.where(draw < share, 1.0, image)))
 
 
 def speckle_noise(image: Tensor, sigma: float, seed: int) -> Tensor:
-    """Return x + x·n, n normal of standard deviation `sigma`, a share of x (not grey levels); (C, H, W), in 8 bits.
+    """Return x + x·n, (C, H, W), in 8 bits: n is normal of standard deviation `sigma`, relative to x.
 
     Drawn from the stream "speckle".
     """
     if sigma < 0:
-        raise UserError(f"sigma = {sigma}: a standard deviation is not negative")
+        raise UserError(f"sigma = {sigma}: a standard deviation cannot be negative")
     return quantise(image * (1 + sigma * torch.randn(image.shape, generator=stream(seed, "speckle"))))
 
 
 def decimated(image: Tensor, factor: int) -> Tensor:
     """Return (C, H, W) scaled down by `factor` with Pillow's LANCZOS (a = 3), in 8 bits.
 
-    So the authors' x0 were made, and not with the Lanczos2 of their data term: their "no prior" images show it
-    (readings 9 and 24; `tables.decimations`).
+    The authors made their x0 in this way, and not with the Lanczos2 of their data term: their "no prior" images show
+    it (readings 9 and 24; `tables.decimations`).
     """
     rows, columns = image.shape[-2:]
     if rows % factor or columns % factor:
@@ -80,21 +75,21 @@ def decimated(image: Tensor, factor: int) -> Tensor:
 def missing_pixels(size: tuple[int, ...], missing: float, seed: int) -> Tensor:
     """Return a Bernoulli mask (1, H, W), 1 = known: each pixel is missing with probability `missing`, all channels."""
     if not 0 <= missing < 1:
-        raise UserError(f"missing = {missing}: the share of missing pixels is at least 0 and less than 1")
+        raise UserError(f"missing = {missing}: the share of missing pixels must be at least 0 and less than 1")
     return (torch.rand(1, *size, generator=stream(seed, "corruption")) >= missing).float()
 
 
 def jpeg(image: Tensor, quality: int) -> Tensor:
     """Return (C, H, W) after JPEG compression at `quality`, 1 to 95 (Pillow; colour at half resolution)."""
     if not 1 <= quality <= 95:
-        raise UserError(f"quality = {quality}: a JPEG quality lies between 1 and 95")
+        raise UserError(f"quality = {quality}: a JPEG quality must be between 1 and 95")
     file = io.BytesIO()
     Image.fromarray(to_8bit(image)).save(file, "jpeg", quality=quality)
-    return as_picture(np.asarray(Image.open(file))).pixels
+    return as_image(np.asarray(Image.open(file)))
 
 
 def text_mask(size: tuple[int, ...], text: str, height: int) -> Tensor:
-    """Return a mask (1, H, W), 0 where `text`, `height` pixels high and repeated line by line, covers the image."""
+    """Return a mask (1, H, W), 0 where lines of `text`, `height` pixels high, cover the image."""
     rows, columns = size
     page = Image.new("1", (columns, rows), 1)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(height)
@@ -107,47 +102,8 @@ def text_mask(size: tuple[int, ...], text: str, height: int) -> Tensor:
 def hole_mask(size: tuple[int, ...], share: float) -> Tensor:
     """Return a mask (1, H, W), 0 in a central rectangle of `share` of each side."""
     if not 0 < share < 1:
-        raise UserError(f"hole = {share}: a share of each side lies between 0 and 1")
+        raise UserError(f"hole = {share}: a share of each side must be between 0 and 1")
     mask = torch.ones(1, *size)
     top, left = (round(n * (1 - share) / 2) for n in size)
     mask[:, top : size[0] - top, left : size[1] - left] = 0
     return mask
-
-
-def flash_shadow(size: tuple[int, ...]) -> Tensor:
-    """Return what the flash of `flash_pair` leaves in shadow, (H, W): 1 in a slanted stripe, 0 elsewhere."""
-    rows, columns = (torch.linspace(-1, 1, n) for n in size)
-    return ((columns - 0.3 * rows[:, None] - 0.35).abs() < 0.15).float()
-
-
-def flash_pair(scene: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a scene (3, H, W) by flash and by a lamp alone, both without noise and rounded to 8 bits.
-
-    The flash is bright and cool, fades to the corners, and its shadow, with sharp edges, takes `SHADE` of its light;
-    the lamp, on the left, is dim and warm. So the two share every edge of the scene, and none of the light.
-    """
-    if len(scene) != 3:
-        raise UserError("a flash pair differs in the colour of its light: give a colour image")
-    rows, columns = (torch.linspace(-1, 1, n) for n in scene.shape[-2:])
-    fading = 1 - 0.25 * (rows[:, None].square() + columns.square())
-    flash = fading * (1 - SHADE * flash_shadow(scene.shape[-2:]))
-    lamp = 0.4 - 0.15 * columns
-    cool, warm = torch.tensor([[0.85, 0.95, 1.0], [1.0, 0.75, 0.5]])[..., None, None]
-    return quantise(scene.pow(0.7) * flash * cool), quantise(scene * lamp * warm)
-
-
-def leak(image: Tensor, truth: Tensor, width: int = 9) -> float:
-    """Return the share of the flash's shadow found in `image`, (3, H, W), of the scene `truth` by the lamp alone.
-
-    What stands out of its surroundings of `width` pixels is explained by least squares as the truth's own detail and as
-    the shadow's: 0 where nothing of the shadow is there, 1 where it is copied whole; NaN for an image that holds less
-    than half of the truth's detail, which leaks nothing because it shows nothing.
-    """
-
-    def stands_out(x: Tensor) -> Tensor:
-        return (x - torch.from_numpy(uniform_filter(x.numpy(), (0, width, width)))).flatten()
-
-    shadowed = -SHADE * flash_shadow(truth.shape[-2:]) * truth
-    parts = torch.stack([stands_out(truth), stands_out(shadowed)], 1)
-    detail, share = torch.linalg.lstsq(parts, stands_out(image)[:, None]).solution.flatten().tolist()
-    return share if detail >= 0.5 else math.nan

@@ -1,11 +1,17 @@
-"""Where images come from (bundled, the paper's, the user's), as float32 tensors (C, H, W) in [0, 1]."""
+"""Images as float32 tensors (C, H, W) in [0, 1]: bundled ones, the paper's, files; read and written in 8 bits."""
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import hashlib
+import math
 import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
 from multiprocessing import TimeoutError
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -13,12 +19,11 @@ from pathlib import Path
 import numpy as np
 import skimage.data
 import torch
-from PIL import ImageColor
+from PIL import Image, ImageCms, ImageColor, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from dip_repro.pictures import Picture, as_picture, read
-from dip_repro.runtime import DATA, UserError
+from dip_repro.runtime import DATA, UserError, written_whole
 
 # In the scikit-image package itself: no network needed.
 BUNDLED = (
@@ -37,7 +42,13 @@ BUNDLED = (
     "rocket",
     "text",
 )
-PAINTED = 0.2  # how far a painted pixel may be from the colour named, in each channel
+LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # pixels; Pillow refuses more
+# What decoders raise for a damaged file; the classes of Pillow and tifffile are among the first two.
+BROKEN = (
+    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, NotImplementedError),
+    *(struct.error, zlib.error, ImageCms.PyCMSError),
+)
+PAINTED = 0.2  # how much a painted pixel may differ from the colour named, in each channel
 REGISTRY = DATA / "registry.txt"
 MIRROR = "DIP_REPRO_MIRROR"
 PATIENCE = 120  # seconds for one download; the largest file has 1 MB
@@ -57,20 +68,15 @@ def registry() -> dict[str, str]:
 
 
 def open_image(name: str | Path) -> Tensor:
-    """Return the pixels of the image called `name`, (C, H, W) in [0, 1], C = 1 or 3; see `open_picture`."""
-    return open_picture(name).pixels
-
-
-def open_picture(name: str | Path) -> Picture:
-    """Return the image called `name`: a bundled one, one of the paper's, or a file.
+    """Return the image called `name`, (C, H, W) in [0, 1], C = 1 or 3: a bundled one, one of the paper's, or a file.
 
     Raises
     ------
-    UserError : no such name or file (the nearest name is suggested), or not a picture.
+    UserError : no such name or file (it suggests the nearest name), or not a picture.
     """
     name = str(name)
     if name in BUNDLED:
-        return as_picture(np.asarray(getattr(skimage.data, name)()))
+        return as_image(getattr(skimage.data, name)())
     if name in registry():
         return read(fetch(name))
     if Path(name).exists():
@@ -80,19 +86,78 @@ def open_picture(name: str | Path) -> Picture:
     raise UserError(f"{name}: no file of this name, no bundled image and none of the paper's; {suggestion}")
 
 
-def fetch(name: str) -> Path:
-    """Return the file of one of the paper's images: from the mirror folder where one is named, else downloaded.
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a decoder raises within into a UserError that names the picture file `path`."""
+    if not path.is_file():
+        raise UserError(f"{path}: {'a folder, not a picture' if path.is_dir() else 'no such file'}")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # they are about metadata
+            yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Image.DecompressionBombError:
+        raise UserError(f"{path}: claims more than {LARGEST / 1e6:.0f} million pixels: save it smaller") from None
+    except BROKEN as error:
+        why = "it is empty" if path.stat().st_size == 0 else next(iter(str(error).splitlines()), type(error).__name__)
+        raise UserError(f"{path}: not a PNG, JPEG, WebP or TIFF picture, or a damaged one: {why}") from None
 
-    Either way its SHA-256 is the registry's.
+
+def read(path: Path) -> Tensor:
+    """Return a picture file of 8 bits a value, (C, H, W) in [0, 1]: grey or RGB, upright, without transparency.
+
+    `dip_repro.photo.files` reads more kinds of files, and keeps what else is in them.
+    """
+    with reading(path):
+        with Image.open(path) as opened:
+            opened.verify()  # PNG's checksums, which Pillow skips when it reads
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened)
+        if picture.mode[0] in "IF":
+            raise UserError("more than 8 bits a value: save it with 8")
+        return as_image(np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")))
+
+
+def as_image(pixels: np.ndarray) -> Tensor:
+    """Return pixels (H, W) or (H, W, C) as a float32 tensor (C, H, W) in [0, 1].
+
+    Integers are scaled: by 1/255 where they have 8 bits, else by 1/65535. Floating-point values stay as they are.
+    """
+    if pixels.dtype.kind in "iu":
+        pixels = pixels / (255 if pixels.dtype.itemsize == 1 else 65535)
+    if not np.isfinite(pixels).all():
+        raise UserError("the image holds NaN or infinite values: repair them, or mark them missing in a mask")
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise UserError(f"pixel values run from {pixels.min():g} to {pixels.max():g}: scale them to [0, 1] first")
+    channels_first = np.atleast_3d(pixels).transpose(2, 0, 1)
+    return torch.from_numpy(np.ascontiguousarray(channels_first, dtype=np.float32))
+
+
+def to_8bit(image: Tensor) -> np.ndarray:
+    """Return (C, H, W) in [0, 1] as uint8 (H, W) or (H, W, C), clipped and rounded."""
+    pixels = (image.detach().cpu().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+
+
+def save(image: Tensor, path: Path) -> None:
+    """Write (C, H, W) as an 8-bit PNG, whole or not at all."""
+    with written_whole(path) as partial:
+        Image.fromarray(to_8bit(image)).save(partial, "png")
+
+
+def fetch(name: str) -> Path:
+    """Return the file of one of the paper's images: from the folder that `MIRROR` names, or else downloaded.
+
+    Its SHA-256 is compared with the registry's.
 
     Raises
     ------
-    UserError : not there, not the registry's, not downloaded within `PATIENCE` seconds, no room for it; or a name that
+    UserError : not there, another SHA-256, not downloaded within `PATIENCE` seconds, no room for it; or a name that
         leads outside the folder.
     """
     source, _, file = name.partition("/")
     if source not in ADDRESSES or ".." in Path(file).parts:
-        raise UserError(f"{name} leads outside the folder of images: mend or remove its line in {REGISTRY}")
+        raise UserError(f"{name} leads outside the folder of images: correct or remove its line in {REGISTRY}")
     mirror = os.environ.get(MIRROR)
     if mirror:
         path = Path(mirror) / name
@@ -111,9 +176,9 @@ def fetch(name: str) -> Path:
         retry_if_failed=1,
     )
     try:
-        with ThreadPool(1) as pool:  # left alone, not joined, where a server drips a byte a second
+        with ThreadPool(1) as pool:  # it is not joined, as a slow server could keep it for hours
             return Path(pool.apply_async(store.fetch, (name,)).get(PATIENCE))
-    except (OSError, ValueError, TimeoutError) as error:  # requests' errors are OSErrors; ValueError is a wrong hash
+    except (OSError, ValueError, TimeoutError) as error:  # requests raises OSErrors, pooch ValueError for a wrong hash
         if isinstance(error, TimeoutError):
             reason = f"not whole after {PATIENCE} s"
         elif isinstance(error, ValueError):
@@ -127,10 +192,11 @@ def fetch(name: str) -> Path:
 
 
 def as_mask(image: Tensor, missing: str = "black") -> Tensor:
-    """Return a mask (1, H, W), 1 = known, from a picture that marks the missing pixels in one colour.
+    """Return a mask (1, H, W), 1 = known, from a picture that shows missing pixels in the colour `missing`.
 
-    Two-toned, `missing` = "black" or "white": they are the darker, or the lighter, half. In another colour ("red",
-    "#ff00ff"), the picture may be a painted copy of the photo: those near it, and their neighbours, as a brush blends.
+    "black" and "white" are for masks in black and white: missing is what is nearer to that colour than to the other.
+    Another colour ("red", "#ff00ff") may be painted over a copy of the photo: missing is what is within `PAINTED` of
+    it, and the pixels beside, where a brush mixes its colour with the photo.
     """
     try:
         colour = torch.tensor(ImageColor.getrgb(missing)[:3]) / 255
@@ -145,18 +211,27 @@ def as_mask(image: Tensor, missing: str = "black") -> Tensor:
 def known_from_zeros(masked: Tensor) -> Tensor:
     """Return the mask (1, H, W) of a masked image whose missing pixels are 0 (reading 26).
 
-    Known pixels that are truly black cannot be told from missing ones.
+    Known pixels that are black count as missing too.
     """
     return (masked > 0).any(0, keepdim=True).float()
 
 
 def resize(image: Tensor, side: int) -> Tensor:
-    """Return the central square of (C, H, W), scaled down to `side` × `side` with an antialiasing filter."""
+    """Return the central square of (C, H, W), scaled to `side` × `side`; see `at_size`."""
     least = min(image.shape[-2:])
     top, left = ((n - least) // 2 for n in image.shape[-2:])
-    square = image[:, top : top + least, left : left + least]
-    scaled = F.interpolate(square[None], (side, side), mode="bicubic", antialias=True, align_corners=False)[0]
-    return scaled.clamp(0, 1)
+    return at_size(image[:, top : top + least, left : left + least], (side, side))
+
+
+def at_size(image: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Return (C, H, W) at `size` = (H', W'), bicubic, with an antialiasing filter where it is scaled down."""
+    return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+
+
+def resampled(image: Tensor, size: tuple[int, int], method: str) -> Tensor:
+    """Return (C, H, W) at `size` = (H', W') by Pillow's "bicubic" or "lanczos" (a = 3), in 8 bits."""
+    picture = Image.fromarray(to_8bit(image)).resize(size[::-1], Image.Resampling[method.upper()])
+    return as_image(np.asarray(picture))
 
 
 def crop_to_multiple(image: Tensor, of: int) -> Tensor:

@@ -1,12 +1,11 @@
 """PSNR and SSIM by the protocols of the paper's tables. Images are (C, H, W) in [0, 1]; results in dB are 0-d tensors.
 
-Scores are taken on the image clipped to [0, 1] and rounded to 8 bits, the one that is stored (reading 12).
+The image is first clipped to [0, 1] and rounded to 8 bits, as it is stored (reading 12).
 """
 
 from __future__ import annotations
 
 import torch
-from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
@@ -22,7 +21,7 @@ def decibels(error: Tensor) -> Tensor:
 
 
 def psnr(image: Tensor, truth: Tensor, border: int = 0) -> Tensor:
-    """Return the PSNR in dB over the joint squared error of all channels, less `border` pixels on each side."""
+    """Return the PSNR in dB over all channels together, without `border` pixels on each side."""
     inside = slice(border, -border or None)
     error = (quantise(image) - truth)[..., inside, inside]
     return decibels(error)
@@ -35,20 +34,20 @@ def psnr_where(image: Tensor, truth: Tensor, where: Tensor) -> Tensor:
 
 
 def luma(image: Tensor) -> Tensor:
-    """Return ITU-R BT.601 luma, (1, H, W), from RGB (3, H, W), or grey taken as such: 16/255 to 235/255."""
+    """Return the luma of ITU-R BT.601, (1, H, W), from 16/255 to 235/255, of an RGB (3, H, W) or a grey image."""
     weights = torch.tensor([65.481, 128.553, 24.966], device=image.device) / 255
     return (16 / 255 + torch.einsum("c,chw->hw", weights, image.expand(3, -1, -1)))[None]
 
 
 def psnr_luma(image: Tensor, truth: Tensor, border: int = 4) -> Tensor:
-    """Return the PSNR in dB on luma, as in the super-resolution tables (its border is 4 pixels)."""
+    """Return the PSNR in dB on luma without `border` pixels, as in the super-resolution tables."""
     inside = slice(border, -border or None)
     error = (luma(quantise(image)) - luma(truth))[..., inside, inside]
     return decibels(error)
 
 
 def psnr_super_resolution(image: Tensor, truth: Tensor) -> Tensor:
-    """Return `psnr_luma` as the published numbers have it: the last row and column left out before the border of 4."""
+    """Return `psnr_luma` as in the published numbers: without the last row and column, and then without 4 pixels."""
     return psnr_luma(image[..., :-1, :-1], truth[..., :-1, :-1])
 
 
@@ -62,27 +61,11 @@ def ssim(image: Tensor, truth: Tensor) -> float:
     )
 
 
-def gradients_kept(base: Tensor, photo: Tensor) -> dict[str, float]:
-    """Return the share of a photo's gradients found in its base layer, at strong edges and in fine texture.
-
-    Share: ⟨∇base, ∇photo⟩ / ‖∇photo‖², so that gradients of the base's own do not count. "edges" are the 5 % of pixels
-    with the strongest gradients of the photo blurred by 1.5 pixels, "texture" the half with the weakest.
-    """
-
-    def gradient(x: Tensor) -> Tensor:
-        return torch.stack(torch.gradient(x, dim=(-2, -1)))
-
-    blurred = torch.from_numpy(gaussian_filter(photo.numpy(), (0, 1.5, 1.5), mode="mirror"))
-    strength = gradient(blurred).square().sum((0, 1))
-    areas = {"edges": strength >= strength.quantile(0.95), "texture": strength <= strength.median()}
-    g, g_base = gradient(photo), gradient(base)
-    return {name: float((g_base * g * area).sum() / (g.square() * area).sum()) for name, area in areas.items()}
-
-
 def blockiness(image: Tensor, block: int = 8) -> Tensor:
-    """Return how much JPEG's blocks show in (C, H, W): mean |difference| of neighbours across borders over that inside.
+    """Return how visible JPEG's blocks are in (C, H, W): the mean |difference| of neighbours across the borders of
+    blocks, divided by that inside blocks.
 
-    It is about 1 where no grid of `block` pixels stands out, and inf or NaN where nothing changes inside blocks.
+    It is about 1 without visible blocks of `block` pixels, and inf or NaN where nothing changes inside blocks.
     """
     across, inside = [], []
     for x in (quantise(image), quantise(image).mT):  # vertical borders, then horizontal ones

@@ -1,6 +1,6 @@
-"""Forward operators: what maps an image to a measurement.
+"""Forward operators, which map an image to a measurement.
 
-An operator is any callable tensor → tensor over (N, C, H, W) that autograd can follow.
+An operator is any callable that takes a tensor (N, C, H, W), returns a tensor, and can be differentiated by autograd.
 """
 
 from __future__ import annotations
@@ -15,14 +15,18 @@ from dip_repro.runtime import UserError
 
 
 class Identity(nn.Identity):
-    """x ↦ x: denoising and JPEG artefacts. E(x; x0) = ‖x − x0‖²."""
+    """x ↦ x, for denoising and JPEG artefacts. E(x; x0) = ‖x − x0‖²."""
 
 
 class Mask(nn.Module):
-    """x ↦ w·m ⊙ x: inpainting and restoration. E(x; x0) = ‖(x − x0) ⊙ m‖².
+    """x ↦ w·m ⊙ x, for inpainting and restoration. E(x; x0) = ‖(x − x0) ⊙ m‖².
 
-    m is (1, H, W) or (C, H, W), 1 = known, 0 = missing. A mean of squares over all pixels counts the missing ones as
-    zeros; `normalise="known"` takes w so that the same mean is over known pixels (reading 17).
+    m is (1, H, W) or (C, H, W), 1 = known, 0 = missing. The loss is a mean of squares over all pixels, and missing ones
+    count as zeros: w = 1. With `normalise="known"`, w makes it the mean over known pixels (reading 17).
+
+    Raises
+    ------
+    UserError : a mask that holds other values than 0 and 1, or no 1; in the call, an image of another size.
     """
 
     mask: Tensor
@@ -30,9 +34,9 @@ class Mask(nn.Module):
     def __init__(self, mask: Tensor, normalise: str = "all"):
         super().__init__()
         if not torch.isin(mask, torch.tensor([0.0, 1.0])).all():
-            raise UserError("a mask holds 0 (missing) and 1 (known) alone; threshold it first")
+            raise UserError("a mask holds only 0 (missing) and 1 (known): threshold it first")
         if not mask.any():
-            raise UserError("the mask marks every pixel as missing: nothing is left to fit; 1 (white) means known")
+            raise UserError("the mask marks every pixel as missing, so there is nothing to fit; 1 (white) means known")
         if normalise not in ("all", "known"):
             raise UserError(f"normalise = {normalise!r} is not one of all, known")
         weight = (mask.numel() / mask.sum()).sqrt() if normalise == "known" else 1.0
@@ -40,28 +44,33 @@ class Mask(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != self.mask.shape[-2:]:
-            raise UserError(f"the mask is {size_of(self.mask)} and the image {size_of(x)}: give them one size")
+            raise UserError(f"the mask is {size_of(self.mask)} and the image {size_of(x)}: give them the same size")
         return x * self.mask
 
 
 def lanczos(u: Tensor, a: int) -> Tensor:
-    """Return the Lanczos kernel at u, in samples of the small image: sinc(u) · sinc(u/a) where |u| < a, else 0."""
+    """Return the Lanczos kernel, sinc(u) · sinc(u/a) where |u| < a, else 0; u is in pixels of the small image."""
     return torch.where(u.abs() < a, torch.sinc(u) * torch.sinc(u / a), 0)
 
 
 class Decimation(nn.Module):
-    """x ↦ d(x): super-resolution by t = `factor`. E(x; x0) = ‖d(x) − x0‖². (N, C, tH, tW) → (N, C, H, W).
+    """x ↦ d(x), for super-resolution by t = `factor`. E(x; x0) = ‖d(x) − x0‖². (N, C, tH, tW) → (N, C, H, W).
 
-    One fixed convolution of stride t, rows and columns alike: d(x)_j = Σ_i k((i − c_j)/t) x_i / Σ_i k((i − c_j)/t) with
-    k(u) = sinc(u) · sinc(u/a), |u| < a. a = 2 is the paper's Lanczos2; a = 3 is Pillow's LANCZOS away from the border.
+    A fixed convolution of stride t, the same along rows and columns:
 
-    The text leaves open (reading 9) where c_j lies, and what stands beyond the border. Here c_j = tj + (t − 1)/2 +
-    `phase`, `phase` in pixels of the large image: 0 is the middle of the t pixels that sample j replaces. `border` is
-    "replicate" or "reflect". The defaults are what explains the authors' outputs (`tables.decimations`).
+        d(x)_j = Σ_i k((i − c_j)/t) x_i / Σ_i k((i − c_j)/t)
+
+    with k(u) = sinc(u) · sinc(u/a), |u| < a. a = 2 is the paper's Lanczos2; a = 3 is Pillow's LANCZOS, but for pixels
+    near the border.
+
+    The paper does not say (reading 9) where c_j is and how the image continues beyond its border. Here
+    c_j = tj + (t − 1)/2 + `phase`, in pixels of the large image: with `phase` = 0 it is the middle of the t pixels that
+    sample j replaces. `border` is "replicate" or "reflect". The defaults explain the authors' outputs best
+    (`tables.decimations`).
 
     Raises
     ------
-    UserError : a size that is no multiple of the factor, or too small for the border.
+    UserError : a wrong parameter; in the call, a size that is not a multiple of the factor or too small for the border.
     """
 
     kernel: Tensor
@@ -70,7 +79,7 @@ class Decimation(nn.Module):
         super().__init__()
         if factor < 1 or a < 1 or border not in ("replicate", "reflect"):
             raise UserError(
-                f"factor = {factor} and a = {a} must be at least 1, and border = {border!r} one of replicate, reflect"
+                f"factor = {factor} and a = {a} must be at least 1, border = {border!r} must be replicate or reflect"
             )
         self.factor, self.border = factor, border
         centre = (factor - 1) / 2 + phase
@@ -83,10 +92,10 @@ class Decimation(nn.Module):
         n, channels, *size = x.shape
         if any(side % self.factor or side <= max(self.padding) * (self.border == "reflect") for side in size):
             raise UserError(
-                f"the image is {size_of(x)}: each side must be a multiple of {self.factor}, and above "
-                f"{max(self.padding)} where the border is reflected"
+                f"the image is {size_of(x)}: each side must be a multiple of {self.factor}, and more than "
+                f"{max(self.padding)} if the border is reflected"
             )
-        x = F.pad(x, self.padding * 2, mode=self.border).flatten(0, 1)[:, None]  # every channel by itself
+        x = F.pad(x, self.padding * 2, mode=self.border).flatten(0, 1)[:, None]  # each channel alone
         x = F.conv2d(x, self.kernel[None, None, :, None], stride=(self.factor, 1))
         x = F.conv2d(x, self.kernel[None, None, None, :], stride=(1, self.factor))
         return x.unflatten(0, (n, channels))[:, :, 0]

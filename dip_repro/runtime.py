@@ -114,6 +114,8 @@ def free_memory(device: torch.device) -> int | None:
     """Return the bytes that a new run could take on `device`, None where the system does not tell."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if tune_allocator() != "system default":
+        ctypes.CDLL(None).malloc_trim(0)  # the freed blocks that glibc kept are free again
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

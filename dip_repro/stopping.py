@@ -1,7 +1,7 @@
-"""When to stop without the ground truth: rules that see the iterates and the measurement, and nothing else.
+"""When to stop without the ground truth: rules that see only the iterates and the measurement.
 
-A rule is a signal, one number for each iterate that it sees, and a criterion on the curve of these numbers. The
-criterion alone decides, so that a rule can be tried again on a recorded curve (`replay`).
+A rule has a signal, which gives one number for each iterate that it sees, and a criterion, which decides by the curve
+of these numbers. So another criterion can be tried on a recorded curve (`replay`).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from dip_repro.runtime import UserError, stream
 
-Signal = Callable[[Tensor, Tensor], float]  # of an iterate and the average, both (C, H, W)
-Curve = list[tuple[int, float]]  # iteration, the signal's value there
+Signal = Callable[[Tensor, Tensor], float]  # takes an iterate and the average, both (C, H, W)
+Curve = list[tuple[int, float]]  # iterations, and the signal's value at each
 
-WINDOWS, WEIGHTS = (5, 10, 20), (0.05, 0.1, 0.2)  # those studied; in iterates seen
-FILLING = 1.0  # the variance while too few iterates were seen: more than any of values in [0, 1]
+WINDOWS, WEIGHTS = (5, 10, 20), (0.05, 0.1, 0.2)  # those that are studied; in iterates seen
+FILLING = 1.0  # stands for the variance of too few iterates; values in [0, 1] have less
 
 
 @dataclass(frozen=True)
 class Count:
-    """Stop at iteration `at` and keep that image, whatever the signal: the paper's rule."""
+    """Stop at iteration `at` and keep its image, whatever the signal: the paper's rule."""
 
     at: int
 
@@ -41,9 +41,9 @@ class Count:
 
 @dataclass(frozen=True)
 class Lowest:
-    """Stop when the signal has not gone below its minimum for `patience` iterations; keep the image at the minimum.
+    """Stop when the signal has not fallen below its minimum for `patience` iterations; keep the image of the minimum.
 
-    Of equals the latest counts, so that patience begins where a window is full.
+    Of several equal minima the latest counts, so that patience begins when the window of the signal is full.
     """
 
     patience: int
@@ -60,7 +60,7 @@ class Lowest:
 
 @dataclass(frozen=True)
 class Below:
-    """Stop, and keep that image, when the signal is at most `level`."""
+    """Stop when the signal is at most `level`, and keep the image there."""
 
     level: float
 
@@ -78,33 +78,33 @@ Criterion = Count | Lowest | Below
 
 
 def replay(curve: Curve, criterion: Criterion) -> tuple[int, int]:
-    """Return the iteration that `criterion` keeps on a recorded curve, and where it stops (its end at the latest)."""
+    """Return which iteration of a recorded curve `criterion` keeps, and where it stops, at the latest at the end."""
     end = next((n for n in range(1, len(curve)) if criterion.stops(curve[:n])), len(curve))
     return curve[criterion.kept(curve[:end])][0], curve[end - 1][0]
 
 
 def thinned(image: Tensor, side: int = 64) -> Tensor:
-    """Return every k-th pixel of (C, H, W), on the CPU: about `side` of them a side, each with its own noise."""
+    """Return every k-th pixel of (C, H, W), on the CPU, about `side` on each side; not averaged, so the noise stays."""
     k = math.ceil(max(image.shape[-2:]) / side)
     return image[..., ::k, ::k].cpu().clone()
 
 
 def nothing(image: Tensor, average: Tensor) -> float:
-    """The signal of a rule that looks at none."""
+    """The signal of a rule that needs none."""
     return 0.0
 
 
 class MovingVariance:
     """The variance of the last `window` iterates about their mean, averaged over pixels (WMV).
 
-    Wang et al., "Early Stopping for Deep Image Prior" (2023): VAR = 1/W Σ ‖x_w − mean‖²; near its valley the iterates
-    change least. Their window counts iterations, this one the iterates seen, one a report. The iterate that stands for
-    a window is here its newest.
+    Wang et al., "Early Stopping for Deep Image Prior" (2023): VAR = 1/W Σ ‖x_w − mean‖². At its minimum the iterates
+    change least. Their window counts iterations; this one counts the iterates seen, one for each report. The value
+    belongs to the newest iterate of the window.
     """
 
     def __init__(self, window: int):
         if window < 2:
-            raise UserError(f"window = {window}: a variance is of two iterates or more")
+            raise UserError(f"window = {window}: a variance needs two iterates or more")
         self.window = window
         self.seen: deque[Tensor] = deque(maxlen=window)
 
@@ -116,14 +116,14 @@ class MovingVariance:
 
 
 class ExponentialVariance:
-    """The same with an exponential memory in the place of a window (EMV): one mean is held, no list of iterates.
+    """The same with exponential weights instead of a window (EMV): it stores one mean and no list of iterates.
 
-    M ← (1 − α) M + α x, V ← (1 − α)(V + α ‖x − M‖²), α = `weight`. It counts from 1/α iterates on.
+    M ← (1 − α) M + α x, V ← (1 − α)(V + α ‖x − M‖²), α = `weight`. The value is used from 1/α iterates on.
     """
 
     def __init__(self, weight: float):
         if not 0 < weight < 1:
-            raise UserError(f"weight = {weight}: the newest iterate's weight lies between 0 and 1")
+            raise UserError(f"weight = {weight}: the weight of the newest iterate must be between 0 and 1")
         self.weight, self.count, self.variance = weight, 0, 0.0
         self.mean: Tensor | None = None
 
@@ -139,10 +139,10 @@ class ExponentialVariance:
 
 
 class Residual:
-    """The mean squared residual, over the pixels of `mask` (1, H, W), of the iterate (`of` = "image") or the "average".
+    """The mean squared residual of the iterate (`of` = "image") or the "average", over the pixels of `mask` (1, H, W).
 
-    On held-out pixels: the loss that the fit does not see. Divided by `variance`, that of the noise: the discrepancy
-    principle (Morozov), which stops `Below` about 1.
+    With a mask of held-out pixels it is a loss that the fit does not see. With `variance` that of the noise, and the
+    criterion `Below(1)` or so, it is the discrepancy principle (Morozov).
     """
 
     def __init__(self, measurement: Tensor, mask: Tensor, of: str = "image", variance: float = 1.0):
@@ -155,36 +155,36 @@ class Residual:
 
 
 def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split the known pixels of `mask` (1, H, W) in two masks: those to fit, and about `share` of them to watch.
+    """Split the known pixels of `mask` (1, H, W) into two masks: those to fit, and about a `share` of them to watch.
 
-    They are drawn from the stream "held-out", whole pixels with all their channels.
+    They are drawn from the stream "held-out", each pixel with all its channels.
     """
     if not 0 < share < 1:
-        raise UserError(f"held out = {share}: a share of the known pixels lies between 0 and 1")
+        raise UserError(f"held out = {share}: a share of the known pixels must be between 0 and 1")
     watched = mask * (torch.rand(mask.shape, generator=stream(seed, "held-out")) < share)
     return mask - watched, watched
 
 
 def noise_variance(noisy: Tensor) -> float:
-    """Return the variance of Gaussian noise in (C, H, W), from its finest wavelets (scikit-image).
+    """Return an estimate of the variance of Gaussian noise in (C, H, W), from its finest wavelets (scikit-image).
 
-    At least that of rounding to 8 bits. Other noise is taken for Gaussian.
+    It is at least that of rounding to 8 bits. Other noise is treated as if it were Gaussian.
     """
-    from skimage.restoration import estimate_sigma  # wants PyWavelets
+    from skimage.restoration import estimate_sigma  # needs PyWavelets
 
     sigma = estimate_sigma(noisy.numpy(), average_sigmas=True, channel_axis=0)
     return max(float(sigma), 1 / 255 / math.sqrt(12)) ** 2
 
 
 class Rule:
-    """Watches a fit: `see` each of its iterates until it says stop, or the fit ends; then `image` is the one to keep.
+    """Watches one fit: show it each iterate with `see` until it says stop or the fit ends; then `image` is the result.
 
     Parameters
     ----------
-    name : for people.
-    signal : what is watched; it has a memory, so that a rule serves one fit.
+    name : for messages.
+    signal : what is watched. It remembers iterates, so each fit needs a new rule.
     criterion : when to stop, and which iteration to keep.
-    keep : "image" or "average", of that iteration.
+    keep : "image" or "average": what is kept of that iteration.
     """
 
     def __init__(self, name: str, signal: Signal, criterion: Criterion, keep: str = "average"):
@@ -196,7 +196,7 @@ class Rule:
         self.image: Tensor | None = None
 
     def see(self, iteration: int, image: Tensor, average: Tensor) -> bool:
-        """Take in an iterate and the average, (C, H, W), and return whether to stop; once stopped, nothing changes."""
+        """Look at an iterate and the average, (C, H, W), and return whether to stop; after that nothing changes."""
         if not self.stopped:
             self.curve.append((iteration, float(self.signal(image, average))))
             if self.criterion.kept(self.curve) == len(self.curve) - 1:
@@ -206,17 +206,17 @@ class Rule:
 
     @property
     def why(self) -> str:
-        """What was kept, and why, in a sentence."""
+        """Which iteration is kept, and why, in a sentence."""
         last = self.curve[-1][0] if self.curve else 0
         ended = f"{self.criterion}, at iteration {last}" if self.stopped else f"the fit ended at iteration {last}"
         return f"{self.name}: {ended}; the {self.keep} of iteration {self.iteration} is kept"
 
 
 def recommended() -> Rule:
-    """Return a new rule, of the kind that came nearest to the best moment where it was not tuned (notebook 13)."""
+    """Return a new rule, of the kind that did best on images and noise that it was not tuned on (notebook 13)."""
     return Rule("moving variance", MovingVariance(20), Lowest(50), "average")
 
 
 def counted(iterations: int) -> Rule:
-    """Return a new rule that ends a fit after `iterations` and keeps the average: for what has no noise."""
+    """Return a new rule that stops after `iterations` and keeps the average, for measurements without noise."""
     return Rule("a set count", nothing, Count(iterations), "average")

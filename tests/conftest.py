@@ -6,7 +6,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from dip_repro import cli, images, pictures
+from dip_repro import cli, images
 from dip_repro.fitting import Fit, FitResult
 
 matplotlib.use("Agg")
@@ -31,7 +31,7 @@ def call(*arguments) -> Result:
 
 @pytest.fixture
 def photo(tmp_path) -> Path:
-    pictures.save(PHOTO, tmp_path / "photo.png")
+    images.save(PHOTO, tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 

@@ -82,9 +82,11 @@ def test_a_calibrated_spread_is_found_so_and_a_bias_is_not_explained():
 
 
 def test_ranks_are_correlated_not_values():
-    x = torch.linspace(-2, 2, 50)
-    assert samples.rank_correlation(x, x.exp()) == pytest.approx(1)
-    assert samples.rank_correlation(x, -x.exp()) == pytest.approx(-1)
+    seen, x = Samples(), torch.linspace(0.1, 2, 50).view(1, 5, 10)
+    for sign in (-1, 1):
+        seen.see(0.5 + sign * x)  # the mean is 0.5, the spread rises with x
+    assert seen.calibration(0.5 - x.exp())["rank"] == pytest.approx(1)
+    assert seen.calibration(0.5 - (-x).exp())["rank"] == pytest.approx(-1)
 
 
 def test_the_mean_of_more_runs_with_independent_errors_gains_what_theory_says():

@@ -82,6 +82,35 @@ def test_what_a_run_complains_of_stops_no_other(tmp_path):
     assert outcome.finished == ["tiny/0"] and "too small" in outcome.failed["tiny/impossible"]
 
 
+class Broken(Denoising):
+    def problem(self, seed):
+        raise ZeroDivisionError("no such problem")
+
+
+class Deadly(Denoising):
+    def problem(self, seed):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_an_error_of_any_kind_in_one_run_is_reported_and_the_others_go_on(tmp_path, caplog, workers):
+    broken = replace(ONE, name="tiny/broken", task=Broken("camera", side=32))
+    outcome = campaign.campaign([broken, *RUNS[:2]], tmp_path, "cpu", workers=workers)
+    assert sorted(outcome.finished) == ["tiny/0", "tiny/1"] and not list(tmp_path.rglob("*.lock"))
+    assert outcome.failed == {"tiny/broken": "ZeroDivisionError: no such problem"}
+    assert "tiny/broken" in caplog.text and "in problem" in caplog.text  # the traceback
+
+
+@pytest.mark.slow
+def test_a_run_that_kills_its_workers_does_not_end_the_campaign(tmp_path, monkeypatch):
+    monkeypatch.setattr(campaign, "MOST_DEATHS", 3)
+    deadly = replace(ONE, name="tiny/deadly", task=Deadly("camera", side=32))
+    outcome = campaign.campaign([deadly, *RUNS[:2]], tmp_path, "cpu", workers=2)
+    assert sorted(outcome.finished) == ["tiny/0", "tiny/1"] and outcome.failed.keys() == {"tiny/deadly"}
+    assert "enough memory" in outcome.failed["tiny/deadly"]
+
+
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing(tmp_path):
     longer = [replace(run, settings=Settings(300)) for run in RUNS]
     killed = []
@@ -102,6 +131,7 @@ def test_a_killed_worker_loses_nothing(tmp_path):
     assert len(all_below(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
     distributed = pytest.importorskip("distributed", reason="Dask distributed is not installed")
     with (
@@ -118,6 +148,7 @@ def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
     assert len(all_below(tmp_path)) == 4
 
 
+@pytest.mark.slow
 def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     script = (
         "import pathlib, sys; from dip_repro import checkpoint; from dip_repro.study import campaign;"
@@ -152,17 +183,21 @@ def test_what_cannot_be_written_is_told_and_what_was_saved_is_whole(tmp_path, mo
 
 
 def test_a_full_disk_and_a_damaged_checkpoint_are_told(tmp_path, monkeypatch):
-    _, fit = runs.prepare(ONE, "cpu", checkpoint=tmp_path / "x.checkpoint")
-    fit.step()
-    fit.save()
+    path = tmp_path / "x.checkpoint"
+    _, fit = runs.prepare(ONE, "cpu", checkpoint=path)
+    reports = iter(fit)
+    next(reports)
+    fit.checkpoint.write()
+    whole = path.read_bytes()
     with monkeypatch.context() as patched, pytest.raises(UserError, match="No space left on device"):
         patched.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(FULL))
-        fit.save()
-    whole = fit.checkpoint.read_bytes()
+        fit.checkpoint.write()
+    assert path.read_bytes() == whole
     for damaged in (b"", whole[:-100], b"x" * 100):
-        fit.checkpoint.write_bytes(damaged)
+        path.write_bytes(damaged)
         with pytest.raises(UserError, match="a damaged checkpoint; remove it"):
-            fit.resume()
+            runs.prepare(ONE, "cpu", checkpoint=path)
+    reports.close()
 
 
 def test_selection_is_by_experiment_or_pattern():
@@ -175,7 +210,7 @@ def test_selection_is_by_experiment_or_pattern():
 
 def test_budgets_are_read():
     assert [cli.seconds(text) for text in ("90", "90s", "9m", "1.5h")] == [90, 90, 540, 5400]
-    with pytest.raises(UserError, match="is no time"):
+    with pytest.raises(UserError, match="is not a time"):
         cli.seconds("soon")
 
 
@@ -200,7 +235,7 @@ def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch
     with pytest.raises(UserError, match="no such folder"):
         campaign.collect(tmp_path / "nowhere", target)
     result = CliRunner().invoke(cli.app, ["collect", str(source), "--out", str(target)])
-    assert "1 records taken, 3 refused" in result.output and isinstance(result.exception, UserError)
+    assert "1 records copied, 3 refused" in result.output and isinstance(result.exception, UserError)
 
 
 def test_bad_ways_to_run_are_told(tmp_path):

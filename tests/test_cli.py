@@ -7,7 +7,7 @@ import tifffile
 import torch
 from conftest import call
 
-from dip_repro import cli, images, pictures
+from dip_repro import cli, images
 from dip_repro.runtime import UserError
 from dip_repro.study import experiments
 
@@ -15,7 +15,7 @@ from dip_repro.study import experiments
 def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
     call("denoise", photo, "--iterations", 2, "--max-size", 36)
     assert images.open_image(tmp_path / "photo-restored.png").shape == (3, 36, 36)
-    pictures.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
+    images.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
     call("inpaint", photo, tmp_path / "mask.png", "--iterations", 2, "--out", tmp_path / "filled.png")
     assert images.open_image(tmp_path / "filled.png").shape == (3, 40, 40)
 
@@ -25,10 +25,10 @@ def test_list_names_every_experiment():
 
 
 def wrong(tmp_path, photo):
-    pictures.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
-    pictures.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
+    images.save(torch.ones(1, 30, 40), tmp_path / "other-size.png")
+    images.save(torch.zeros(1, 40, 40), tmp_path / "nothing-known.png")
     (tmp_path / "empty.png").touch()
-    pictures.save(torch.ones(3, 1, 1), tmp_path / "one-pixel.png")
+    images.save(torch.ones(3, 1, 1), tmp_path / "one-pixel.png")
     tifffile.imwrite(tmp_path / "nan.tif", np.full((40, 40), np.nan, np.float32))
     return [
         (("denoise", tmp_path / "none.png"), "no file of this name"),
@@ -37,7 +37,7 @@ def wrong(tmp_path, photo):
         (("denoise", tmp_path / "one-pixel.png"), "too small"),
         (("denoise", "astronaut", "--device", "abacus"), "not one PyTorch knows"),
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
-        (("inpaint", photo, tmp_path / "other-size.png"), "give them one size"),
+        (("inpaint", photo, tmp_path / "other-size.png"), "give them the same size"),
         (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel as missing"),
         (("run", "restoration"), "did you mean restoration-50"),
         (("run", "start", "--profile", "big"), "quick, laptop, paper"),

@@ -1,9 +1,11 @@
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from dip_repro import images, pictures
+from dip_repro import images
 from dip_repro.runtime import UserError
 
 
@@ -26,7 +28,7 @@ def test_a_mirror_is_checked_by_hash(tmp_path, monkeypatch):
     name = "repository/inpainting/kate.png"
     with pytest.raises(UserError, match="is missing"):
         images.open_image(name)
-    pictures.save(torch.rand(3, 8, 8), tmp_path / name)
+    images.save(torch.rand(3, 8, 8), tmp_path / name)
     with pytest.raises(UserError, match="SHA-256 differs"):
         images.open_image(name)
 
@@ -69,6 +71,40 @@ def test_the_mirror_holds_the_registrys_images(mirror):
     masked = images.open_image(name)
     assert masked.shape == (1, 256, 256)
     assert abs(images.known_from_zeros(masked).mean() - 0.5) < 0.01
+
+
+def test_masks_by_colour():
+    photo = images.resize(images.open_image("rocket"), 48)
+    painted, hole = photo.clone(), (slice(None), slice(10, 20), slice(5, 30))
+    painted[hole] = torch.tensor([1.0, 0, 0])[:, None, None]
+    missing = 1 - images.as_mask(painted, "red")
+    assert missing[0, 10:20, 5:30].all() and missing.sum() <= 12 * 27 + 0.01 * photo[0].numel()
+    two_toned = (photo[:1] > 0.5).float()
+    assert torch.equal(images.as_mask(two_toned), two_toned)
+    assert torch.equal(images.as_mask(two_toned, "white"), 1 - two_toned)
+    with pytest.raises(UserError, match="not a colour"):
+        images.as_mask(photo, "no colour")
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 3), ("LA", 1), ("P", 3), ("1", 1)])
+def test_files_are_read_as_grey_or_colour(tmp_path, mode, channels):
+    picture = Image.fromarray((np.arange(12).reshape(3, 4) * 20).astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "x.png")
+    image = images.open_image(tmp_path / "x.png")
+    expected = np.atleast_3d(np.asarray(picture.convert("L" if channels == 1 else "RGB")) / 255)
+    np.testing.assert_allclose(image.permute(1, 2, 0), expected, atol=1e-7)
+
+
+def test_files_that_are_not_read_are_told(tmp_path):
+    Image.fromarray(np.full((3, 4), 300, np.uint16)).save(tmp_path / "deep.png")
+    Image.new("L", (30, 30)).save(tmp_path / "half.png")
+    (tmp_path / "half.png").write_bytes((tmp_path / "half.png").read_bytes()[:60])
+    (tmp_path / "empty.png").touch()
+    for name, sentence in {"deep": "more than 8 bits", "half": "a damaged one", "empty": "it is empty"}.items():
+        with pytest.raises(UserError, match=rf"{name}\.png.*{sentence}"):
+            images.open_image(tmp_path / f"{name}.png")
+    with pytest.raises(UserError, match="a folder, not a picture"):
+        images.open_image(tmp_path)
 
 
 def test_resize_takes_the_central_square():

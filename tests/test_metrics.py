@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from dip_repro import corruptions, images, metrics, pictures
+from dip_repro import corruptions, images, metrics
 from dip_repro.study import tables
 
 PUBLISHED = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior'")
@@ -36,7 +36,7 @@ def test_the_published_outputs_score_as_published(mirror, table, image, psnr_db)
 def test_psnr_is_of_the_stored_image():
     truth = metrics.quantise(torch.rand(3, 20, 20))
     image = truth + 0.05 * torch.randn(3, 20, 20)
-    stored = pictures.to_8bit(image).transpose(2, 0, 1) / 255
+    stored = images.to_8bit(image).transpose(2, 0, 1) / 255
     expected = peak_signal_noise_ratio(truth.numpy().astype(float), stored, data_range=1)
     assert float(metrics.psnr(image, truth)) == pytest.approx(expected, abs=1e-4)
     inner = peak_signal_noise_ratio(truth.numpy()[:, 4:-4, 4:-4].astype(float), stored[:, 4:-4, 4:-4], data_range=1)

@@ -13,7 +13,7 @@ def test_noise_has_its_standard_deviation_and_stream():
     stored = corruptions.gaussian_noise(grey, 25, seed=1)
     assert torch.equal(stored * 255, (stored * 255).round()) and (stored - noisy).abs().max() < 0.51 / 255
     assert not torch.equal(stored, corruptions.gaussian_noise(grey, 25, seed=2))
-    with pytest.raises(UserError, match="not negative"):
+    with pytest.raises(UserError, match="cannot be negative"):
         corruptions.gaussian_noise(grey, -1, seed=0)
 
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dip_repro import baselines, corruptions, images, metrics
+from dip_repro import baselines, images
 from dip_repro.runtime import UserError
-from dip_repro.study import experiments, runs
+from dip_repro.study import experiments, pairs, runs
 from dip_repro.study.tasks import Enhancement, Flash
 
 SCENE = images.resize(images.open_image("coffee"), 64)
@@ -46,40 +46,40 @@ def test_a_pair_that_makes_no_sense_is_told():
 
 
 def test_the_flash_is_bright_and_cool_the_lamp_dim_and_warm():
-    flash, lamp = (image.mean((1, 2)) for image in corruptions.flash_pair(torch.ones(3, 64, 64)))
+    flash, lamp = (image.mean((1, 2)) for image in pairs.flash_pair(torch.ones(3, 64, 64)))
     assert flash.mean() > 1.5 * lamp.mean() and flash[2] > flash[0] and lamp[0] > lamp[2]
 
 
 def test_leak_is_the_share_of_the_shadow_that_is_copied():
-    _, truth = corruptions.flash_pair(SCENE)
-    shadow = corruptions.SHADE * corruptions.flash_shadow(SCENE.shape[-2:])
+    _, truth = pairs.flash_pair(SCENE)
+    shadow = pairs.SHADE * pairs.flash_shadow(SCENE.shape[-2:])
     for share in (0, 0.3, 1):
-        assert corruptions.leak(truth * (1 - share * shadow), truth) == pytest.approx(share, abs=1e-4)
-    assert math.isnan(corruptions.leak(torch.full_like(truth, 0.5), truth))
+        assert pairs.leak(truth * (1 - share * shadow), truth) == pytest.approx(share, abs=1e-4)
+    assert math.isnan(pairs.leak(torch.full_like(truth, 0.5), truth))
 
 
 def test_the_guided_filter_keeps_constants_and_affine_functions_of_its_guide():
     flat = torch.full_like(SCENE, 0.3)
-    assert torch.allclose(baselines.guided_filter(flat, SCENE, 4, 1e-2), flat, atol=1e-6)
+    assert torch.allclose(pairs.guided_filter(flat, SCENE, 4, 1e-2), flat, atol=1e-6)
     affine = 0.2 + 0.5 * SCENE
-    assert torch.allclose(baselines.guided_filter(affine, SCENE, 4, 1e-9), affine, atol=1e-3)
+    assert torch.allclose(pairs.guided_filter(affine, SCENE, 4, 1e-9), affine, atol=1e-3)
 
 
-@pytest.mark.parametrize("smooth", [baselines.gaussian_blur, baselines.total_variation])
+@pytest.mark.parametrize("smooth", [pairs.gaussian_blur, baselines.total_variation])
 def test_a_layer_of_the_residual_asked_for(smooth):
-    layer = baselines.of_residual(smooth, SCENE, 1e-3)
+    layer = pairs.of_residual(smooth, SCENE, 1e-3)
     assert float((layer - SCENE).square().mean()) == pytest.approx(1e-3, rel=0.05)
-    kept = metrics.gradients_kept(layer, SCENE)
+    kept = pairs.gradients_kept(layer, SCENE)
     assert 0 < kept["texture"] < kept["edges"] < 1
 
 
 def test_gradients_kept_of_the_photo_itself_and_of_nothing():
-    assert metrics.gradients_kept(SCENE, SCENE) == pytest.approx({"edges": 1, "texture": 1})
-    assert metrics.gradients_kept(torch.zeros_like(SCENE), SCENE) == {"edges": 0, "texture": 0}
+    assert pairs.gradients_kept(SCENE, SCENE) == pytest.approx({"edges": 1, "texture": 1})
+    assert pairs.gradients_kept(torch.zeros_like(SCENE), SCENE) == {"edges": 0, "texture": 0}
 
 
 def test_boosting_by_one_changes_nothing_and_more_doubles_the_detail():
-    base = baselines.gaussian_blur(SCENE, 1) * 0.5 + 0.2
+    base = pairs.gaussian_blur(SCENE, 1) * 0.5 + 0.2
     photo = base + 0.01
     assert torch.allclose(Enhancement("coffee", boost=1).enhanced(photo, base), photo)
     assert torch.allclose(Enhancement("coffee", boost=2).enhanced(photo, base), base + 0.02)

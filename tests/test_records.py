@@ -1,6 +1,9 @@
 import contextlib
 import importlib.util
 import json
+import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -10,7 +13,7 @@ from typer.testing import CliRunner
 from dip_repro import cli, images, metrics
 from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
-from dip_repro.runtime import UserError
+from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.runs import Run
@@ -83,6 +86,18 @@ def test_damaged_records_are_named_and_not_counted(record, tmp_path):
     assert all(any(name in sentence for sentence in damaged) for name in ("half.json", "old.json", "changed.json"))
 
 
+def test_a_score_that_is_not_finite_is_stored_and_read_back_as_nan(tmp_path):
+    run = replace(TINY, task=Denoising("camera", side=32, sigma_8bit=0))  # the corrupted image is the truth
+    record = runs.perform(run, tmp_path, "cpu", progress=False)
+    assert json.loads((tmp_path / "tiny/one.json").read_text())["scores"]["corrupted"] is None
+    assert math.isnan(record["scores"]["corrupted"]) and math.isfinite(record["scores"]["image"])
+    record["curves"]["loss"][-1] = math.nan
+    record["scores"]["image"] = -math.inf
+    again = records.load(records.save(record, torch.zeros(1, 32, 32), tmp_path))
+    assert records.history(again).loss.isna().tolist() == [False, True] and math.isnan(again["scores"]["image"])
+    assert again["configuration"]["task"]["noise_seed"] is None  # a null that is no number stays one
+
+
 def test_an_interrupted_run_goes_on(tmp_path):
     checkpoint = tmp_path / f"tiny/one.{records.key(TINY.configuration)}.checkpoint"
     checkpoint.parent.mkdir()
@@ -115,14 +130,28 @@ def test_every_declared_run_is_distinct_and_plain_data():
 
 OF_THE_EXTRA = ("preimage/", "activation/")  # their operator is a network of the extra "features"
 ALONE = ("study/", "study-wide/")  # their 858 small pictures are not committed
+NO_LONGER_DECLARED: dict[str, str] = {}  # the name of a record that is kept, and why
 
 
-def test_committed_records_are_sound_and_of_todays_declarations():
+def test_every_committed_record_belongs_to_its_declared_run():
     found, damaged = records.load_all(runs.RESULTS)
-    assert not damaged
-    for name, record in found.items():
-        assert experiments.declared(record).name == name
-        assert name.startswith(ALONE) or (runs.RESULTS / f"{name}.png").exists()
+    declared = {run.name: run for e in experiments.DECLARED for every in e.profiles.values() for run in every}
+    assert not damaged and len(found) > 1000
+    assert found.keys() - declared.keys() == NO_LONGER_DECLARED.keys()
+    for name in found.keys() & declared.keys():
+        assert found[name]["key"] == records.key(declared[name].configuration), name
+        assert name.startswith(ALONE) or (runs.RESULTS / f"{name}.png").exists(), name
+
+
+def test_importing_the_study_reads_no_file_of_the_data():
+    code = (
+        "import sys; seen = []\n"
+        "sys.addaudithook(lambda event, args: event == 'open' and seen.append(str(args[0])))\n"
+        "import dip_repro.study.report, dip_repro.study.figures\n"
+        "print(*[name for name in seen if name.endswith(('.toml', '.csv', '.txt', '.json')) and '/data/' in name])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == ""
 
 
 def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):

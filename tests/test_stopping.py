@@ -103,7 +103,7 @@ def test_the_noise_level_is_estimated_and_never_nothing(channels):
 
 
 def test_held_out_pixels_are_watched_and_not_fitted():
-    run = study.without_held_out(replace(study.STOPPING.runs("quick")[0], settings=Settings(10)))
+    run = study.twin(replace(study.STOPPING.runs("quick")[0], settings=Settings(10)))
     problem, fit = prepare(run, "cpu")
     plain = replace(run.task, held_out=0).problem(run.seed)
     fitted, watched = stopping.held_out(torch.ones(1, 64, 64), study.HELD_OUT, run.seed)
@@ -158,7 +158,7 @@ def test_a_rule_replayed_on_a_record_decides_as_it_did_live(tmp_path):
     run = replace(study.STOPPING.runs("quick")[0], settings=Settings(120), name="x")
     run = replace(run, network=NetworkConfig.uniform(width=8, depth=2, skip=2), task=replace(run.task, side=32))
     perform(run, tmp_path, "cpu", progress=False)
-    history = study.load(run, tmp_path)
+    history = study.by_iteration(records.load(tmp_path / "x.json"))
     names = ("variance_5", "variance_0.2", "discrepancy_average", "nothing")
     for name, criterion in zip(names, (Lowest(20), Lowest(20), Below(3.0), Count(50)), strict=True):
         rule = Rule(name, run.task.problem(run.seed).signals[name], criterion)

@@ -10,7 +10,8 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
-from dip_repro.study import experiments, runs, tables, tasks
+from dip_repro.study import no_prior, runs, tables, tasks
+from dip_repro.study.experiments.super_resolution import TABLES, decimations
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
 
@@ -55,7 +56,7 @@ def test_constants_are_kept_and_the_gradient_is_the_adjoint(border):
 def test_a_wrong_size_is_told():
     with pytest.raises(UserError, match="30×64: each side must be a multiple of 4"):
         Decimation(4)(torch.rand(1, 3, 30, 64))
-    with pytest.raises(UserError, match="one of replicate, reflect"):
+    with pytest.raises(UserError, match="must be replicate or reflect"):
         Decimation(4, border="wrap")
     with pytest.raises(UserError, match="at least 32"):
         images.crop_to_multiple(torch.rand(3, 31, 64), 32)
@@ -72,7 +73,7 @@ def test_the_crop_is_about_the_centre():
     ("set_name", "factor", "a"), [("Set5", 4, 2), ("Set14", 4, 3), ("Set5", 8, 2), ("Set14", 8, 2)]
 )
 def test_pillows_lanczos_made_the_authors_x0(mirror, set_name, factor, a):
-    table = tables.decimations(set_name, factor)
+    table = decimations(set_name, factor)
     assert table.index[0] == ("Pillow's LANCZOS", a, 0.0)
     assert table.spread.iloc[0] < 0.1 < 0.25 < table.spread.iloc[1]
     assert table["mean"].iloc[0] == pytest.approx(-0.5, abs=0.01)  # stored by flooring
@@ -81,7 +82,7 @@ def test_pillows_lanczos_made_the_authors_x0(mirror, set_name, factor, a):
 def test_the_published_crop_is_the_tasks(mirror):
     published = pd.read_csv(tables.PUBLISHED).query("method == 'deep_prior' and table == 'sr4-set5'")
     for image, psnr_db in published[["image", "psnr_db"]].values:
-        task = experiments.super_resolution("sr4-set5", image).task
+        task = TABLES["sr4-set5"][image].task
         problem = task.problem(seed=0)
         output = images.crop_to_multiple(images.open_image(task.image.replace("GT", "deep_prior")), 32)
         assert float(problem.score(output, problem.truth)) == pytest.approx(psnr_db, abs=0.00501)
@@ -104,7 +105,7 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
 def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     problem = tasks.SuperResolution("astronaut", 4, side=64).problem(seed=0)
     fits = [
-        baselines.optimise_pixels(
+        no_prior.optimise_pixels(
             problem.measurement, problem.operator, (64, 64), Settings(300, sigma_p=0), weight, progress=False
         )
         for weight in (0.0, 0.003)
@@ -114,7 +115,7 @@ def test_optimised_pixels_explain_x0_and_variation_smooths_them():
     assert scores[1] > scores[0] + 1
     x = torch.zeros(1, 2, 8, 8)
     x[..., 4:] = 1  # eight steps of length √2 over 64 pixels
-    y = baselines.WithVariation(Decimation(2), 0.5)(x)
+    y = no_prior.WithVariation(Decimation(2), 0.5)(x)
     assert y.shape == (1, 2, 17)
     assert float(y[..., -1].square().sum()) / 32 == pytest.approx(0.5 * 8 * 2**0.5 / 64, abs=1e-3)
 

@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import math
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -15,11 +16,11 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from dip_repro import baselines, cli, images, metrics
+from dip_repro.images import save
 from dip_repro.networks import NetworkConfig
-from dip_repro.pictures import save
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
-from dip_repro.study import experiments, figures, records, report, runs, tables
+from dip_repro.study import claims, experiments, figures, records, report, runs, tables
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
 
@@ -127,24 +128,24 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
         return Run(f"{name}/F16", task, NetworkConfig.uniform(width=8, depth=2), Settings(20), seed, "average")
 
     pair = [run("denoising-25", 0), run("denoising-second-25", 1)]
-    for experiment, one in zip(("denoising", "denoising-second"), pair, strict=True):
-        monkeypatch.setitem(experiments.EXPERIMENTS, experiment, Experiment(experiment, "", "", {"paper": (one,)}))
+    for name, one in zip(tables.TWO.of, pair, strict=True):
+        monkeypatch.setitem(tables.CELLS, name, {"F16": one})
     truth = pair[0].task.problem(0).truth
     noise = 0.1 * torch.randn(2, *truth.shape, generator=torch.Generator().manual_seed(0))
     pictures = [(truth + one).clamp(0, 1) for one in noise]
     scores = [float(metrics.psnr(picture, truth)) for picture in pictures]
     write(tmp_path, pair[0], 0.0, scores[0], pictures[0])
-    tables.score_pairs(tmp_path)
-    assert not (tmp_path / tables.PAIRS).exists() and tables.cells("denoising-25", tmp_path).ours.isna().all()
+    tables.score_derived(tmp_path)
+    assert tables.cells("denoising-25", tmp_path).ours.isna().all()
 
     write(tmp_path, pair[1], 0.0, scores[1], pictures[1])
     assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # not scored yet
-    tables.score_pairs(tmp_path)
+    tables.score_derived(tmp_path)
     ours = tables.cells("denoising-25", tmp_path).ours["F16"]
     assert ours == pytest.approx(float(metrics.psnr(sum(pictures) / 2, truth)), abs=0.01) and ours > max(scores) + 2
 
     monkeypatch.setattr(Denoising, "problem", lambda *_: pytest.fail("scored again"))
-    tables.score_pairs(tmp_path)
+    tables.score_derived(tmp_path)
     assert tables.cells("denoising-25", tmp_path).ours["F16"] == ours
     save(truth, tmp_path / "denoising-second-25/F16.png")
     assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
@@ -156,7 +157,7 @@ def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     truth = run.task.problem(0).truth
     write(tmp_path, run, 0.0, 60.0, truth)
     assert tables.beside_baselines("denoising", tmp_path).empty  # not scored yet
-    tables.score_baselines(tmp_path)
+    tables.score_derived(tmp_path)
     (row,) = tables.beside_baselines("denoising", tmp_path).itertuples()
     noisy = run.task.problem(0).corrupted
     best = max(float(metrics.psnr(f(noisy, 25), truth)) for f in baselines.DENOISERS.values())
@@ -166,9 +167,9 @@ def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     other = replace(run, seed=1)  # done again by another declaration: what was scored before is not its
     monkeypatch.setattr(tables, "RESTORATIONS", (Experiment("denoising", "", "", {"laptop": (other,)}),))
     write(tmp_path, other, 0.0, 60.0, truth)
-    tables.score_baselines(tmp_path)
+    tables.score_derived(tmp_path)
     assert len(tables.beside_baselines("denoising", tmp_path)) == 1
-    assert len(tables.baseline_scores(tmp_path)) == len(baselines.DENOISERS)
+    assert list(map(len, tables.derived(tmp_path).values())) == [len(baselines.DENOISERS)]
 
 
 def test_far_cells_are_explained_or_said_not_to_be(tmp_path, monkeypatch):
@@ -200,7 +201,7 @@ def test_the_command_shows_any_number_of_cells(tmp_path):
     assert "2 done, 9 missing" in text and "+1.05 [+0.41, +1.69]; better" in text and "+1.00" in text
     assert "33.48" in text  # as printed in the paper
     shown = call("restoration-50", "--format", "markdown", "--records", tmp_path)
-    assert "| image | last iterate |" in shown
+    assert "| image | last iterate |" in " ".join(shown.split())
     again = pd.read_csv(io.StringIO(call("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
     pd.testing.assert_frame_equal(again, tables.cells("restoration-50", tmp_path), check_dtype=False)
     short = pd.read_csv(io.StringIO(call("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
@@ -229,12 +230,11 @@ def test_readme_and_index_are_what_the_records_say():
 def test_readme_and_index_change_with_the_records(tmp_path):
     empty = report.results(tmp_path), report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
-    assert "3 of 5" in report.results(tmp_path) and "sr4-set5/butterfly | +0.90 | not explained" in report.results(
-        tmp_path
-    )
-    assert "undecided, 3 of 5 cells | paper" in report.index(tmp_path)
+    results = " ".join(report.results(tmp_path).split())
+    assert "3 of 5" in results and "sr4-set5/butterfly | +0.90 | not explained" in results
+    assert "undecided, 3 of 5 cells" in report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
-    assert "reproduced, 5 of 5 cells | paper" in report.index(tmp_path)
+    assert "reproduced, 5 of 5 cells" in report.index(tmp_path)
     assert empty == (report.results(tmp_path / "none"), report.index(tmp_path / "none"))
 
 
@@ -252,6 +252,7 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
         fill(tmp_path, name, differences)
     load_all = records.load_all
     monkeypatch.setattr(records, "load_all", lambda folder: load_all(tmp_path / folder.name))
+    monkeypatch.setattr(claims, "VERDICTS", tmp_path / "verdicts")
     names, saved = {}, []
     monkeypatch.setattr(figures, "save", lambda figure, name: saved.append(name))
     for cell in nbformat.read(ROOT / "notebooks" / "09_tables.ipynb", as_version=4).cells:
@@ -266,13 +267,35 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
 
 
 def test_the_index_names_claims_and_experiments_that_exist():
-    from dip_repro.study import claims
-
-    for entry in report.tomllib.loads(report.ENTRIES.read_text())["entry"]:
+    for entry in report.declared("entry"):
         assert "table" not in entry or entry["table"] in tables.TABLES
         assert "records" not in entry or entry["records"] in experiments.EXPERIMENTS
         if "claims" in entry:
             assert {claim.id for claim in claims.of(entry["notebook"])} >= set(entry["claims"])
+
+
+def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
+    assert report.notebooks() == sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    for chapter in map(report.chapter, report.notebooks()):
+        heading = nbformat.read(chapter.path, as_version=4).cells[0].source.partition("\n")[0]
+        assert heading.lstrip("# 0123456789.·") == chapter.title[3:] and chapter.path.name.startswith(chapter.number)
+        assert chapter.figure.exists() and chapter.figure.name.startswith(chapter.number)
+        assert set(claims.verdicts(chapter.number).index) == {claim.id for claim in claims.of(chapter.number)}
+        assert chapter.verdict
+
+
+def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
+    monkeypatch.setattr(claims, "VERDICTS", tmp_path)
+    with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
+        report.contents()
+    for chapter in map(report.chapter, report.notebooks()):
+        claims.conclude(chapter.number, "quick", {claim.quantity: math.nan for claim in claims.of(chapter.number)})
+    verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
+    assert "3 no (profile quick)" in verdicts[0] and not any(" yes" in line for line in verdicts)
+    assert "not reproduced at small size" in report.index() and " | reproduced at" not in report.index()
+    gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
+    claims.conclude("00", "paper", gains)
+    assert "*Claims*: 2 yes, 1 undecided (profile paper)" in report.contents()
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +334,8 @@ def test_the_independent_scorer_confirms_the_committed_cells(scorer):
 
 
 def test_the_stored_scores_of_pairs_are_those_of_their_images(mirror):
-    for (name, image), paths in tables.pairs().items():
-        run = tables.TABLES[name].runs[image]
-        score = metrics.psnr(sum(map(images.open_image, paths)) / 2, run.task.problem(run.seed).truth)
-        assert tables.pair_scores(tables.TABLES[name])[image] == pytest.approx(float(score), abs=1e-3)
+    for table in tables.TABLES.values():
+        for image, paths in tables.pairs(table).items():
+            truth = table.runs[image].task.problem(0).truth
+            score = float(metrics.psnr(sum(map(images.open_image, paths)) / 2, truth))
+            assert tables.of_two(table)[image] == pytest.approx(score, abs=1e-3)

@@ -21,6 +21,7 @@ from PIL import Image, ImageCms, ImageOps
 from trial import RIGHT, TOLD, Row, command, fork, side_by_side
 
 from dip_repro import images
+from dip_repro.photo.files import open_picture
 from dip_repro.runtime import UserError
 
 PATIENCE = 20  # seconds for reading one small file
@@ -36,7 +37,7 @@ FLOATS = np.asarray(GREY).astype(np.float32) / 255
 
 def read_as(file: Path, expected: np.ndarray | None, tolerance: float) -> bool:
     """Return whether `file` is read as `expected`, (H, W) or (H, W, 3) in [0, 1]; None is any."""
-    pixels = images.open_image(file).permute(1, 2, 0).numpy().squeeze()
+    pixels = open_picture(file).pixels.permute(1, 2, 0).numpy().squeeze()
     return expected is None or (
         pixels.shape == expected.squeeze().shape and np.abs(pixels - expected.squeeze()).max() <= tolerance
     )
@@ -149,7 +150,7 @@ def kinds() -> list[Row]:
             out = folder / f"{file.name}-out.tif"
 
             def right() -> bool:
-                return images.open_image(out).shape == images.open_image(file).shape and read_as(
+                return open_picture(out).pixels.shape == open_picture(file).pixels.shape and read_as(
                     file, expected, tolerance
                 )
 
@@ -340,7 +341,7 @@ def by_another(file: Path) -> np.ndarray | None:
 def judged(file: Path, how: str, whole: bytes) -> str:
     """Return what reading the damaged file gives, as a photo and as a mask."""
     try:
-        image = images.open_image(file)
+        image = open_picture(file).pixels
         known = images.as_mask(image)
     except UserError as error:
         return TOLD if "\n" not in str(error) and file.name in str(error) else f"{file.name}: {error}"
@@ -349,7 +350,7 @@ def judged(file: Path, how: str, whole: bytes) -> str:
     original = file.with_name(f"whole-{file.name}")
     original.write_bytes(whole)
     if how == "cut" or file.suffix == ".png":  # PNG has checksums
-        same = torch.equal(image, images.open_image(original))
+        same = torch.equal(image, open_picture(original).pixels)
         return RIGHT if same else f"{file.name}: taken, and not the picture that it was before it was {how}"
     other = by_another(file)
     if other is None:

@@ -83,6 +83,7 @@ def disk() -> list[Row]:
                         became = f"{left} kB: told, but half a picture is left"
                     rows["photo"].count(became)
                     (disk / "filler").unlink()
+                    out.unlink(missing_ok=True)  # no file is overwritten
                     rows["photo"].count(command(*arguments, right=whole_picture))
     return list(rows.values())
 

@@ -1,8 +1,9 @@
-"""Many runs: a queue on any `concurrent.futures.Executor` that skips what is finished and goes on with what is not."""
+"""Many runs, in this process or on several: finished ones are skipped, interrupted ones go on."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import multiprocessing
 import shutil
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dip_repro import runtime
@@ -25,33 +27,29 @@ MOST_DEATHS = 20  # of worker processes, before a campaign gives up
 
 @dataclass
 class Outcome:
-    """The names of a campaign's runs by what became of them; `failed` holds a sentence for each."""
+    """The names of a campaign's runs, by what became of them; for those that failed, why."""
 
     finished: list[str]
-    interrupted: list[str]  # by the budget; their checkpoints wait
-    elsewhere: list[str]  # another campaign is at them
+    interrupted: list[str]  # by the budget; their checkpoints are kept
+    elsewhere: list[str]  # another process is running them
     failed: dict[str, str]
 
 
 @contextlib.contextmanager
 def claimed(path: Path) -> Iterator[bool]:
-    """Yield whether this process alone works for the record at `path`; the system lets go when a process dies."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: one campaign a folder
-        yield True
-        return
+    """Yield whether this process alone works on the record at `path`; the claim ends with the process."""
+    lock = FileLock(path.with_suffix(".lock"))
     with runtime.writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.with_suffix(".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-        Path(lock.name).unlink(missing_ok=True)  # who waits on the old file finds the record, or works beside: alike
+        with contextlib.suppress(Timeout):
+            lock.acquire(blocking=False)
+    try:
+        yield lock.is_locked
+    finally:
+        if lock.is_locked:
+            with contextlib.suppress(PermissionError):  # Windows, where `release` removes the file
+                Path(lock.lock_file).unlink()
+            lock.release()
 
 
 def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool, until: float, progress: bool) -> str:
@@ -66,7 +64,7 @@ def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool,
 
 
 class Inline(Executor):
-    """An executor that does each task at once, in this process, where a progress bar can be seen."""
+    """An executor that does each task at once in this process, where its progress bar can be seen."""
 
     def submit(self, function, /, *arguments, **named) -> Future:
         future: Future = Future()
@@ -90,7 +88,7 @@ def executor(workers: int, scheduler: str | None) -> Executor:
             raise UserError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from None
     if workers == 1:
         return Inline()
-    # More threads than cores bring a step from tenths of a second to seconds. (Dask sees to that by itself.)
+    # With more threads than cores a step takes seconds, not tenths of one. (Dask limits the threads by itself.)
     threads = max(1, torch.get_num_threads() // workers)
     spawn = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,))
@@ -106,55 +104,57 @@ def campaign(
     workers: int = 1,
     scheduler: str | None = None,
 ) -> Outcome:
-    """Perform every run of `queue` that has no record below `folder`; stop cleanly after `budget` seconds.
+    """Perform every run of `queue` that has no record below `folder`; after `budget` seconds, save and stop.
 
-    A worker that is killed loses no record: its run is done again, from its checkpoint where that is there. Several
-    campaigns may share a folder: a run is one process's at a time.
+    An error in one run is reported in `failed`, and the others go on. The run of a worker that is killed is done again,
+    from its checkpoint if there is one. Several campaigns may share a folder.
 
     Raises
     ------
-    UserError : workers died again and again, or no scheduler answers. What a run itself complains of is in `failed`.
+    UserError : no worker, or no scheduler that answers.
     """
     if workers < 1:
         raise UserError(f"{workers} workers do no work: give 1 or more")
     until, named = time.time() + budget, {run.name: run for run in queue}
-    became: dict[str, str | UserError] = {}
-    alone = workers == 1 and not scheduler  # then the bar is the run's own: several would write over one another
+    became: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    left = list(named)
+    alone = workers == 1 and not scheduler  # then a run shows its own progress; the bars of several would mix
     for _ in range(MOST_DEATHS):
-        left = {name: run for name, run in named.items() if name not in became}
         with executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
             how = Path(folder).absolute(), device, precision, compiled, until, alone
-            futures = {pool.submit(attempt, run, *how): name for name, run in left.items()}
+            futures = {pool.submit(attempt, named[name], *how): name for name in left}
             for future in as_completed(futures):
                 name = futures[future]
                 try:
                     became[name] = future.result()
-                except UserError as error:
-                    became[name] = error
                 except BrokenExecutor:
                     continue  # a worker died, and its pool with it: once more, in another
+                except UserError as error:
+                    failed[name] = str(error)
+                except Exception as error:
+                    logging.exception("%s failed", name)
+                    failed[name] = f"{type(error).__name__}: {error}"
                 bar.update()
-        if len(became) == len(named):
+        left = [name for name in left if name not in became and name not in failed]
+        if not left:
             break
-    else:
-        raise UserError(f"workers died {MOST_DEATHS} times: {len(left)} runs are left; is memory short?")
-    groups = {what: [n for n in named if became[n] == what] for what in ("finished", "interrupted", "elsewhere")}
-    return Outcome(**groups, failed={n: str(became[n]) for n in named if isinstance(became[n], UserError)})
+        left = left[1:] + left[:1]  # if it is the first that kills its worker, the others come before it now
+    failed |= dict.fromkeys(left, f"its workers died, {MOST_DEATHS} of them; is there enough memory?")
+    groups = {what: [n for n in named if became.get(n) == what] for what in ("finished", "interrupted", "elsewhere")}
+    return Outcome(**groups, failed=failed)
 
 
 def select(selection: Iterable[str], profile: str) -> list[Run]:
-    """Return the runs that `selection` names: experiments ("denoising"), or runs by pattern ("sr4-set5/*").
-
-    A pattern is looked for in `profile`.
-    """
+    """Return the runs that `selection` names in `profile`: experiments ("denoising"), or patterns ("sr4-set5/*")."""
     return list({run.name: run for wanted in selection for run in experiments.matching(wanted, profile)}.values())
 
 
 def collect(source: Path, folder: Path = runs.RESULTS) -> tuple[list[str], list[str]]:
-    """Copy the records below `source` that stand to `folder`; return their names, and a sentence for each refused.
+    """Copy the valid records below `source` to `folder`; return their names, and a sentence for each that is refused.
 
-    Refused: a damaged record or one of another schema, of a configuration that is not declared today, of other inputs
-    than its task makes here, without its reconstruction, or where `folder` holds another.
+    A record is refused if it is damaged, has another schema, a configuration that is not declared today, other inputs
+    than its task has here, or no reconstruction beside it, or if `folder` holds another of its name.
     """
     if not source.is_dir():
         raise UserError(f"{source}: no such folder to collect from")

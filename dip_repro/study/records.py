@@ -1,62 +1,79 @@
-"""One run, saved: configuration, curves, scores, provenance, as JSON; the reconstruction beside it as 8-bit PNG."""
+"""What is saved of a run: a JSON record of its configuration, curves, scores and origin; its image as 8-bit PNG."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 from torch import Tensor
 
-from dip_repro import pictures
+from dip_repro import images
 from dip_repro.runtime import UserError, written_whole
 
 SCHEMA = 1
 FIELDS = {"schema", "name", "key", "configuration", "inputs", "scores", "curves", "run", "provenance"}
+MEASURED = {"scores", "measures", "curves", "run"}  # the fields whose null stands for a number that is not finite
 
 
 def key(configuration: dict) -> str:
-    """Return what identifies a configuration: two records of one key answer the same question."""
+    """Return a hash of a configuration. Two records with the same key answer the same question."""
     return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def tensor_hash(x: Tensor) -> str:
+    """Return the SHA-256 of a tensor's values."""
     return hashlib.sha256(x.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
 
 
 def curves(history: pd.DataFrame) -> dict[str, list]:
-    """Return a history's columns as lists of five significant digits."""
+    """Return the columns of a history as lists, with five significant digits."""
     return {column: [float(f"{value:.5g}") for value in history[column]] for column in history}
 
 
+def mapped(value, change: Callable):
+    """Return nested dicts and lists with `change` applied to every value in them."""
+    if isinstance(value, dict):
+        return {name: mapped(part, change) for name, part in value.items()}
+    return [mapped(part, change) for part in value] if isinstance(value, list) else change(value)
+
+
 def save(record: dict, image: Tensor, folder: Path) -> Path:
-    """Write `folder`/<name>.json, and the scored image (C, H, W) beside it; the JSON last, so that it vouches."""
+    """Write `folder`/<name>.json, and the scored image (C, H, W) beside it as PNG.
+
+    The JSON is written last: where it exists, the image does too. JSON knows no infinity and no NaN, so that such a
+    number (the PSNR of a perfect image, the loss of a failed fit) is stored as null.
+    """
     path = folder / f"{record['name']}.json"
-    pictures.save(image, path.with_suffix(".png"))
+    images.save(image, path.with_suffix(".png"))
+    finite = mapped(record, lambda x: None if isinstance(x, float) and not math.isfinite(x) else x)
     with written_whole(path) as partial:
-        partial.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        partial.write_text(json.dumps(finite, indent=1, allow_nan=False) + "\n")
     return path
 
 
 def load(path: Path) -> dict:
-    """Return the record at `path`.
+    """Return the record at `path`; a number that was not finite is NaN.
 
     Raises
     ------
-    UserError : missing, damaged, of another schema, or not what its key says; the file is named.
+    UserError : the record is missing, damaged, of another schema, or its configuration was changed. The file is named.
     """
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
         raise UserError(f"{path}: no such record; `dip-repro run` makes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise UserError(f"{path}: a damaged record; it is not counted: remove it and run again") from None
+        raise UserError(f"{path}: a damaged record, which is not counted; remove it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a record of schema {SCHEMA}; it is not counted")
     if not record.keys() >= FIELDS or record["key"] != key(record["configuration"]):
-        raise UserError(f"{path}: fields are missing or its configuration was changed; it is not counted")
-    return record
+        raise UserError(f"{path}: a field is missing or the configuration was changed; it is not counted")
+    measured = {name: mapped(record[name], lambda x: math.nan if x is None else x) for name in MEASURED & record.keys()}
+    return record | measured
 
 
 def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
@@ -73,5 +90,16 @@ def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
 
 
 def history(record: dict) -> pd.DataFrame:
-    """Return a record's curves: iteration, loss, seconds, and the scores that were watched."""
+    """Return the curves of a record, one row for each report: iteration, loss, seconds, and the scores logged."""
     return pd.DataFrame(record["curves"])
+
+
+def score(record: dict) -> float:
+    """Return the PSNR in dB of the image that the run is scored by."""
+    return record["scores"][record["configuration"]["scored"]]
+
+
+def scored_curve(record: dict) -> pd.Series:
+    """Return the PSNR in dB, by iteration, of what the run is scored by: the iterate or the average."""
+    column = "psnr" if record["configuration"]["scored"] == "image" else "psnr_average"
+    return history(record).set_index("iteration")[column]

@@ -1,11 +1,11 @@
-"""One fit as plain data that says all that decides its outcome; performed, and stored whole in its record."""
+"""A run: one fit, declared as plain data that decides its whole outcome, then performed and recorded."""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
-from dip_repro.baselines import PixelsConfig
 from dip_repro.fitting import Fit, FitResult
 from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import CHECKOUT, ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import records
+from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.tasks import (
     Activation,
     Damage,
@@ -41,9 +41,10 @@ RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
 
 @dataclass(frozen=True)
 class Run:
-    """One fit. `scored` names the image that counts: "image", the last iterate, or "average".
+    """One fit, and which of its images is scored.
 
-    early : whether `stopping.recommended` ends it, whose average is then the run's; else the count of iterations does.
+    scored : "image", the last iterate, or "average", the exponential average of the iterates.
+    early : whether the rule `stopping.recommended` ends the fit. Its average is then the run's average.
     """
 
     name: str
@@ -68,7 +69,7 @@ class Run:
 
     @property
     def configuration(self) -> dict:
-        """All that decides the outcome, as JSON holds it."""
+        """Everything that decides the outcome, as JSON holds it."""
         parts = {"network": self.network, "settings": self.settings, "task": self.task}
         configuration: dict = {name: plain(part) for name, part in parts.items()}
         configuration["settings"] = {"perturbation": "fixed"} | configuration["settings"]
@@ -80,8 +81,8 @@ class Run:
 def plain(part) -> dict:
     """Return a dataclass as JSON holds it.
 
-    A field that came after the first records names the value that they were made with, "neutral", and is left out
-    where it has that value: so the keys of older records stand.
+    A field added after the first records has a "neutral" value: the one that those records were made with. At that
+    value the field is left out, so that the keys of older records stay valid.
     """
     values = {f.name: getattr(part, f.name) for f in fields(part)}
     later = {f.name: f.metadata["neutral"] for f in fields(part) if "neutral" in f.metadata}
@@ -93,7 +94,7 @@ def plain(part) -> dict:
 
 
 def problem_of(run: Run) -> Problem:
-    """Return what is to be fitted and the z that the network is given: all that a run takes in."""
+    """Return the problem of a run with its z, drawn from the seed where the task gives none."""
     problem = run.task.problem(run.seed)
     if problem.z is None:
         problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
@@ -101,15 +102,15 @@ def problem_of(run: Run) -> Problem:
 
 
 def input_hashes(problem: Problem) -> dict[str, str]:
-    """Return the SHA-256 of each tensor that a run takes in, by name."""
+    """Return the SHA-256 of each input tensor of a run, by name."""
     tensors = {"truth": problem.truth, "measurement": problem.measurement, "z": problem.z}
     return {name: records.tensor_hash(x) for name, x in tensors.items() if x is not None}
 
 
 def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
-    """Return a run's problem, and its fit, ready to iterate over; the ground truth stands in the observer alone.
+    """Return the problem of a run, and its fit, ready to iterate over. Only the observer knows the ground truth.
 
-    Where there is none, nothing is scored: the history and the record hold the loss.
+    Without a ground truth nothing is scored; history and record then hold the loss.
 
     `how` goes to `Fit`: stop, checkpoint, progress, precision, compiled.
     """
@@ -123,7 +124,7 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
 
 def fitted(run: Run, device: str = "auto") -> tuple[Problem, FitResult]:
-    """Run it under a progress bar, and return its problem and its result; nothing is saved."""
+    """Perform a run with a progress bar, and return its problem and its result. Nothing is saved."""
     problem, fitting = prepare(run, device, progress=True)
     for _ in fitting:
         pass
@@ -139,10 +140,11 @@ def perform(
     progress: bool = True,
     until: float = math.inf,
 ) -> dict | None:
-    """Run it, unless its record is there already, and return the record, saved below `folder`.
+    """Perform a run, save its record below `folder`, and return the record; one that exists is returned as it is.
 
-    An interrupted run goes on from its checkpoint; one that the time `until` (of `time.time()`) interrupts leaves
-    that alone, and None is returned. One that is stopped early starts anew: its rule must have seen all.
+    An interrupted run continues from its checkpoint. At the time `until` (as `time.time()` counts) the run stops,
+    its checkpoint stays, and None is returned. A run with a stopping rule always starts again from the beginning,
+    because the rule must see every iterate.
     """
     path = folder / f"{run.name}.json"
     if path.exists():
@@ -152,7 +154,7 @@ def perform(
         raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
-    # The code as it stands before the run.
+    # Read before the run: the code may change while it runs.
     provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
     rule = stopping.recommended() if run.early else None
@@ -166,17 +168,18 @@ def perform(
         return None
     result = fitting.result
     if rule:
-        assert rule.image is not None  # it has seen a report
+        assert rule.image is not None  # the rule has seen a report
         result = replace(result, average=rule.image.cpu())
     record = make_record(run, problem, result, where) | {"provenance": provenance | {"precision": fitting.precision}}
     records.save(record, getattr(result, run.scored), folder)
     checkpoint.unlink(missing_ok=True)  # only now is nothing lost with it
-    return record
+    return records.load(path)
 
 
 def make_record(run: Run, problem: Problem, result: FitResult, device: torch.device) -> dict:
-    """Return the record of a run, without provenance; where the truth is not known, `scores` is empty."""
+    """Return the record of a run, without its provenance. Without a ground truth, `scores` is empty."""
     history = result.history
+    memory = runtime.peak_memory_mb(device)  # NaN where the system does not tell
     judged = {"corrupted": problem.corrupted, "image": result.image, "average": result.average}
     record: dict = {
         "schema": records.SCHEMA,
@@ -192,44 +195,74 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
             "iterations": int(history.iteration.iloc[-1]),
             "rollbacks": result.rollbacks,
             "seconds": round(result.seconds, 2),
-            "peak_memory_mb": round(runtime.peak_memory_mb(device)),
+            "peak_memory_mb": round(memory) if math.isfinite(memory) else memory,
         },
     }
     if problem.truth is None:
         return record
-    best = history.psnr.idxmax()
     scores = {name: problem.score(x, problem.truth) for name, x in judged.items()}
-    scores["best_by_truth"] = history.psnr[best]
+    scores["best_by_truth"] = history.psnr.max()
     record["scores"] = {name: round(float(value), 4) for name, value in scores.items()}
     record["scores"]["ssim"] = round(metrics.ssim(getattr(result, run.scored), problem.truth), 5)
-    record["run"]["best_iteration_by_truth"] = int(history.iteration[best])
+    if history.psnr.notna().any():
+        record["run"]["best_iteration_by_truth"] = int(history.iteration[history.psnr.idxmax()])
     return record
 
 
+def finished(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:
+    """Return the record of each run that has one below `folder`.
+
+    Damaged records, and records of another configuration than the run's, do not count.
+    """
+    runs = list(runs)
+    found: dict[str, dict] = {}
+    for parent in dict.fromkeys((folder / run.name).parent for run in runs):
+        found |= records.load_all(parent)[0]
+    answers = {run: found[run.name] for run in runs if run.name in found}
+    return {run: record for run, record in answers.items() if record["key"] == records.key(run.configuration)}
+
+
 def recorded(runs: Iterable[Run], folder: Path = RESULTS) -> list[pd.DataFrame]:
-    """Return the histories of the records of `runs`."""
+    """Return the recorded history of each run."""
     return [records.history(records.load(folder / f"{run.name}.json")) for run in runs]
 
 
 def stored(runs: Iterable[Run], folder: Path = RESULTS) -> list[Tensor]:
-    """Return the scored images (C, H, W) beside the records of `runs`, of 8 bits."""
+    """Return the stored image of each run, (C, H, W), rounded to 8 bits: the image that was scored."""
     return [images.open_image(folder / f"{run.name}.png") for run in runs]
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A declaration: what it answers in the paper, and its runs by profile."""
+    """What an experiment answers in the paper, and its runs by profile.
+
+    declared : the runs by profile; or a function that returns them, where reading the declaration can wait.
+    """
 
     name: str
     title: str
     answers: str
-    profiles: dict[str, tuple[Run, ...]]
+    declared: Mapping[str, tuple[Run, ...]] | Callable[[], Mapping[str, tuple[Run, ...]]]
+
+    @property
+    def profiles(self) -> Mapping[str, tuple[Run, ...]]:
+        return self.declared() if callable(self.declared) else self.declared
 
     def runs(self, profile: str) -> tuple[Run, ...]:
+        """Return the runs of a profile.
+
+        Raises
+        ------
+        UserError : there is no such profile.
+        """
         if profile not in self.profiles:
             raise UserError(f"{self.name} has no profile {profile!r}; it has {', '.join(self.profiles)}")
         return self.profiles[profile]
 
 
-def one_of_each(name: str, profiles: dict[str, dict]) -> dict[str, tuple[Run, ...]]:
-    return {profile: (Run(f"{name}/{profile}", **parts),) for profile, parts in profiles.items()}
+def one_of_each(name: str, profiles: dict[str, tuple], scored: str = "image") -> dict[str, tuple[Run, ...]]:
+    """Return one run for each profile, called <name>/<profile>, from its task, network and settings."""
+    return {
+        profile: (Run(f"{name}/{profile}", task, network, settings, scored=scored),)
+        for profile, (task, network, settings) in profiles.items()
+    }

@@ -6,21 +6,22 @@ from itertools import combinations
 
 import pandas as pd
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from dip_repro.metrics import psnr
 
 
 class Samples:
-    """The mean and the spread of images (C, H, W), all but the first `burn_in` that are seen, by Welford's recursion.
+    """The mean and the spread of the images (C, H, W) that it sees, without the first `burn_in`.
 
-    Until there is one the mean is the newest image, its spread 0. What is seen is not in a fit's checkpoint: `count`
-    says how many there are.
+    Welford's recursion. Until the burn-in is over the mean is the newest image, and the spread is 0. A checkpoint does
+    not save what was seen; `count` says how many images there are.
     """
 
     def __init__(self, burn_in: int = 0):
         self.burn_in, self.seen = burn_in, 0
-        self.mean: Tensor  # there is one once an image is seen
+        self.mean: Tensor  # set by the first image
         self.squares: Tensor
 
     @property
@@ -28,6 +29,7 @@ class Samples:
         return max(1, self.seen - self.burn_in)
 
     def see(self, image: Tensor) -> None:
+        """Take in one more image."""
         image, self.seen = image.cpu(), self.seen + 1
         if self.count == 1:
             self.mean, self.squares = image.clone(), torch.zeros_like(image)
@@ -44,33 +46,27 @@ class Samples:
     def calibration(self, truth: Tensor) -> dict[str, float]:
         """Compare the spread with the error of the mean, over all values of (C, H, W).
 
-        samples: how many; coverage: the share of values within 2 standard deviations of the truth, 0.954 for a normal
-        posterior; explained: the mean variance over the mean squared error, 1 where calibrated; rank: Spearman's
-        correlation of standard deviation and absolute error.
+        samples : how many. coverage : the share of values within 2 standard deviations of the truth; 0.954 for a
+        normal posterior. explained : the mean variance over the mean squared error; 1 where calibrated. rank :
+        Spearman's correlation of the standard deviation and the absolute error.
         """
         std, error = self.std.flatten(), (self.mean - truth).abs().flatten()
         return {
             "samples": self.count,
             "coverage": float((error <= 2 * std).float().mean()),
             "explained": float(std.square().mean() / error.square().mean()),
-            "rank": rank_correlation(std, error) if self.count > 1 else 0.0,
+            "rank": float(spearmanr(std, error).statistic) if self.count > 1 else 0.0,
         }
 
     def reliability(self, truth: Tensor, bins: int = 10) -> pd.DataFrame:
-        """Return the root mean squares of spread, "predicted", and of the mean's "error", by quantile of spread."""
+        """Return the root mean squares of the spread, "predicted", and of the "error", by quantile of the spread."""
         std, error = self.std.flatten(), (self.mean - truth).flatten()
         parts = [torch.stack((std[part], error[part])) for part in std.argsort().tensor_split(bins)]
         return pd.DataFrame([part.square().mean(1).sqrt().tolist() for part in parts], columns=["predicted", "error"])
 
 
-def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Return Spearman's rank correlation of two vectors, ties in the order given."""
-    ranks = [x.argsort().argsort().double() for x in (a, b)]
-    return float(torch.corrcoef(torch.stack(ranks))[0, 1])
-
-
 def of_runs(restored: list[Tensor], truth: Tensor) -> list[float]:
-    """Return the PSNR in dB of the mean of k images, k = 1, 2, …, each the average over all choices of k."""
+    """Return the PSNR in dB of the mean of k images, k = 1, 2, …, each averaged over all choices of k."""
     scores = [
         [float(psnr(torch.stack(chosen).mean(0), truth)) for chosen in combinations(restored, k)]
         for k in range(1, len(restored) + 1)

@@ -1,6 +1,6 @@
-"""Where an image's power lies in frequency: radial power spectra, their slope, and the error of a fit by band.
+"""Images by frequency: radial power spectra, their slope, and the error of a fit in bands of frequency.
 
-Frequencies are radial, in cycles a pixel: 1/2 is the finest that a row of pixels holds.
+Frequencies are radial, in cycles a pixel; 1/2 is the highest in a row of pixels.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dip_repro.runtime import stream
 
-# Octaves of frequency: names a band by its upper edge; the last takes in the corners beyond 1/2.
+# Octaves of frequency, named by their upper edge. The last includes the corners beyond 1/2.
 BANDS = {
     "1/32": (0, 1 / 32),
     "1/16": (1 / 32, 1 / 16),
@@ -29,9 +29,9 @@ def radii(height: int, width: int) -> Tensor:
 
 
 def power(image: Tensor) -> Tensor:
-    """Return the power of (C, H, W) at each frequency, (H, W), in the mean over channels; white noise has its variance.
+    """Return the power of (C, H, W) at each frequency, (H, W), averaged over channels. White noise has its variance.
 
-    The mean is taken off, and a Hann window keeps the borders, which the FFT joins, from adding a slope of their own.
+    The mean is subtracted. A Hann window is applied, because the FFT joins opposite borders, which would add a slope.
     """
     height, width = image.shape[-2:]
     windows = (torch.hann_window(n, dtype=torch.float64) for n in (height, width))
@@ -44,7 +44,8 @@ def power(image: Tensor) -> Tensor:
 def radial_power(image: Tensor, rings: int = 16) -> tuple[Tensor, Tensor]:
     """Return frequencies and the mean power of (C, H, W) in rings about them, evenly spaced on a log axis.
 
-    From three coefficients off the centre, where the window's own width no longer shows, to 1/2; no ring is empty.
+    From three coefficients off the centre, where the width of the window no longer matters, to 1/2. Empty rings are
+    left out.
     """
     spectrum, radius = power(image), radii(*image.shape[-2:])
     edges = torch.logspace(math.log10(3 / min(image.shape[-2:])), math.log10(0.5), rings + 1)
@@ -54,7 +55,7 @@ def radial_power(image: Tensor, rings: int = 16) -> tuple[Tensor, Tensor]:
 
 
 def slope(image: Tensor) -> float:
-    """Return the exponent a of power ∝ f^a, by least squares on log axes over `radial_power`; natural: about −2."""
+    """Return the exponent a of power ∝ f^a, by least squares on log axes; about −2 for natural images."""
     frequency, ring_power = (x.double().log() for x in radial_power(image))
     centred = frequency - frequency.mean()
     return float((centred * ring_power).sum() / centred.square().sum())
@@ -68,9 +69,9 @@ def share(image: Tensor, low: float, high: float) -> float:
 
 
 def band_error(image: Tensor, target: Tensor, low: float, high: float) -> Tensor:
-    """Return what (C, H, W) leaves unexplained of a target's energy at frequencies in (low, high]: 0 fitted, 1 nothing.
+    """Return the squared error of (C, H, W) at frequencies in (low, high], as a share of the target's energy there.
 
-    No window: by Parseval, bands weighted by their energy sum to the squared error less that of the means.
+    No window: by Parseval's theorem the bands add up to the squared error, without that of the means.
     """
     radius = radii(*target.shape[-2:]).to(image.device)
     band = (radius > low) & (radius <= high)
@@ -79,9 +80,9 @@ def band_error(image: Tensor, target: Tensor, low: float, high: float) -> Tensor
 
 
 def random_phases(image: Tensor, seed: int) -> Tensor:
-    """Return (C, H, W) with the phases of white noise, one draw for all channels, added to its own; power is kept.
+    """Return (C, H, W) with the phases of white noise added, the same for all channels. The power spectrum is kept.
 
-    Where that leaves [0, 1], the contrast is lowered until it does not: no relative error sees that.
+    The contrast is lowered until all values are in [0, 1], which changes no relative error.
     """
     noise = torch.randn(image.shape[-2:], generator=stream(seed, "corruption"))
     phases = torch.fft.fft2(noise)

@@ -1,4 +1,4 @@
-"""What is to be restored, as plain data: an image, what damaged it, and the operator that links the two."""
+"""Tasks as plain data: an image, its damage, and the operator that links the two."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import UserError, stream
-from dip_repro.study import samples, spectra
+from dip_repro.study import no_prior, pairs, samples, spectra
 
-MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # their ranges (reading 22)
+MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # ranges of the mesh grid (reading 22)
 
 
 @dataclass
 class Problem:
-    """What a task makes of an image: tensors (C, H, W); `truth` is for scores alone, None where it is not known.
+    """What a task makes of an image: tensors (C, H, W), and what may be measured of them.
 
-    `corrupted` is what one sees without the method, at the truth's size; `measurement` is what is fitted, of any size.
-    `z` (1, C_z, H, W) is what the network is given, None where it is noise.
+    truth : for scores only; None where it is not known.
+    corrupted : what one has without the method, of the truth's size.
+    measurement : what is fitted, of any size.
+    z : the input of the network (1, C_z, H, W); None where it is noise.
+    measures : what is measured of an image alone, without the truth.
+    signals : what stopping rules would see; it is logged.
+    baselines : what methods without a network make of it.
+    samples : of the iterates, where their mean and spread are wanted.
     """
 
     truth: Tensor | None
@@ -34,13 +40,13 @@ class Problem:
     operator: nn.Module
     score: Callable[[Tensor, Tensor], Tensor] = metrics.psnr
     z: Tensor | None = None
-    measures: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)  # of an image alone
-    signals: Mapping[str, stopping.Signal] = field(default_factory=dict)  # what rules of stopping would see, logged
-    baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)  # what needs no network makes of it
-    samples: samples.Samples | None = None  # of the iterates, where their mean and spread are asked for
+    measures: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    signals: Mapping[str, stopping.Signal] = field(default_factory=dict)
+    baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
+    samples: samples.Samples | None = None
 
     def observer(self, device: torch.device) -> Observer:
-        """Return what logs the scores of a fit: the only place of a run where the ground truth stands, if any."""
+        """Return the function that logs the scores of a fit. Nothing else in a run knows the ground truth."""
         watched = dict(self.measures)
         if self.truth is not None:
             truth = self.truth.to(device)
@@ -63,9 +69,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Denoising:
-    """x0 = x + noise of `sigma_8bit` grey levels, or the file `noisy` that someone published.
+    """x0 = x + normal noise of `sigma_8bit` grey levels, or the published file `noisy`.
 
-    The noise is of the run's seed, or of `noise_seed`, so that runs of several seeds can share one noisy image.
+    The noise has the seed of the run, or `noise_seed`: then runs of several seeds share one noisy image.
     """
 
     image: str
@@ -89,7 +95,7 @@ class Denoising:
 
 @dataclass(frozen=True)
 class Sampled(Denoising):
-    """The same; the iterates reported after the first `burn_in` are samples, and their mean and spread are scored."""
+    """Denoising, where the iterates after the first `burn_in` reports are samples: their mean and spread are scored."""
 
     burn_in: int = 0
 
@@ -99,7 +105,7 @@ class Sampled(Denoising):
 
 @dataclass(frozen=True)
 class Jpeg:
-    """x0 = x compressed at `quality`; where that is None, `image` is compressed already, and x is not known."""
+    """x0 = x compressed with this `quality`. None: `image` is compressed already, and x is not known."""
 
     image: str
     side: int | None = None
@@ -115,11 +121,11 @@ class Jpeg:
 
 @dataclass(frozen=True)
 class Damage:
-    """x0 = x damaged as `kind` says, at `level`; what the rules of `stopping` would see of its fit is logged.
+    """x0 = x with damage of a `kind` and `level`; the signals of the stopping rules are logged.
 
     The level of each kind: "gaussian", σ in grey levels; "poisson", photons where a channel is 1; "impulse", share of
     the values; "speckle", σ as a share of x; "jpeg", quality; "missing", share of the pixels.
-    With `held_out`, that share of the known pixels is not fitted, and the loss on them is logged.
+    held_out : this share of the known pixels is not fitted, and the loss on them is logged instead.
     """
 
     image: str
@@ -147,7 +153,7 @@ class Damage:
         return Problem(truth, corrupted, operator(corrupted), operator, signals=signals)
 
     def signals(self, corrupted: Tensor) -> dict[str, stopping.Signal]:
-        """Return new signals of each kind and size studied, by name; a discrepancy where no pixel is missing."""
+        """Return new signals of each kind and size, by name; discrepancies only where no pixel is missing."""
         signals: dict[str, stopping.Signal] = {"nothing": stopping.nothing}
         signals |= {f"variance_{n}": stopping.MovingVariance(n) for n in stopping.WINDOWS}
         signals |= {f"variance_{weight:g}": stopping.ExponentialVariance(weight) for weight in stopping.WEIGHTS}
@@ -160,9 +166,9 @@ class Damage:
 
 @dataclass(frozen=True)
 class Restoration:
-    """x0 = x ⊙ m with a Bernoulli mask m, or the file `masked` that someone published, its zeros missing.
+    """x0 = x ⊙ m with a Bernoulli mask m, or the published file `masked`, whose zeros are missing.
 
-    `known` = "nonzero" takes the zeros of x0 as missing with the mask that was drawn at hand, too (reading 26).
+    known : "drawn", the mask as it was drawn; "nonzero", its zeros and those of x are missing (reading 26).
     """
 
     image: str
@@ -192,10 +198,10 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Inpainting:
-    """x0 = x ⊙ m: missing is where the picture `mask` is black; or where `text`, `height` pixels high, covers x; or a
-    central rectangle, `hole` of each side.
+    """x0 = x ⊙ m. Missing: where the picture `mask` is black; or under `text`, `height` pixels high; or a central
+    rectangle, `hole` of each side.
 
-    `z` is "noise", or "mesh": the mesh grid of one of the large holes, or another of `MESHES`.
+    z : "noise", or the mesh grid of one of `MESHES`.
     """
 
     image: str
@@ -224,10 +230,10 @@ class Inpainting:
 
 @dataclass(frozen=True)
 class SuperResolution:
-    """x0 = x scaled down by `factor` with Pillow's LANCZOS, in 8 bits; fitted under d with the Lanczos parameter `a`.
+    """x0 = x reduced by `factor` with Pillow's LANCZOS, in 8 bits; d of the fit has the Lanczos parameter `a`.
 
-    The image is first cropped about its centre to a multiple of `multiple`, 32 in the published ones. `phase` and
-    `border` are d's. `x0_by` = "d" makes x0 with d itself (reading 24).
+    The image is first cropped about its centre to a multiple of `multiple`: 32, as in the published files.
+    phase, border : of d. x0_by : "pillow", or "d", which makes x0 with d itself (reading 24).
     """
 
     image: str
@@ -252,11 +258,11 @@ class SuperResolution:
 
 @dataclass(frozen=True)
 class Flash:
-    """x0 is a picture taken without flash, and z the same scene by flash (Sec. 4, flash/no-flash).
+    """x0 is a picture taken without flash, z the same scene taken with flash (Sec. 4, flash/no-flash).
 
-    The files `flash` and `no_flash`, whose truth nobody knows; or, of the scene `image`, a pair made by
-    `corruptions.flash_pair`, with noise of `sigma_8bit` grey levels on the one without flash. `z` = "noise" withholds
-    the flash picture: plain denoising, to compare with.
+    Either the files `flash` and `no_flash`, whose truth is not known; or a pair made from the scene `image` by
+    `pairs.flash_pair`, with noise of `sigma_8bit` grey levels on the picture without flash.
+    z : "flash", or "noise": plain denoising, for comparison.
     """
 
     image: str | None = None
@@ -273,29 +279,29 @@ class Flash:
             raise UserError("a pair is either made of an image, or two files: flash and no_flash")
 
     def pair(self, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the picture by flash, the one without, and the latter's truth or None."""
+        """Return the picture with flash, the one without, and the truth of the latter or None."""
         if self.image is None:
             assert self.flash and self.no_flash  # checked when made
             flash, no_flash = open_at(self.flash, self.side), open_at(self.no_flash, self.side)
             agree(no_flash, flash, self.flash)
             return flash, no_flash, None
-        flash, truth = corruptions.flash_pair(open_at(self.image, self.side))
+        flash, truth = pairs.flash_pair(open_at(self.image, self.side))
         return flash, corruptions.gaussian_noise(truth, self.sigma_8bit, seed), truth
 
     def problem(self, seed: int) -> Problem:
         flash, no_flash, truth = self.pair(seed)
         simple = {name: partial(f, no_flash, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
-        # Of middling strength: set by the truth, it is as good as the network (notebook 06).
-        simple["guided filter"] = partial(baselines.guided_filter, no_flash, flash, 4, 1e-3)
+        # Of medium strength; with the strength that is best by the truth it is as good as the network (notebook 06).
+        simple["guided filter"] = partial(pairs.guided_filter, no_flash, flash, 4, 1e-3)
         z = flash[None] if self.z == "flash" else None
         return Problem(truth, no_flash, no_flash, Identity(), z=z, baselines=simple)
 
 
 @dataclass(frozen=True)
 class Enhancement:
-    """x0 is a clean photo: the fit, stopped early, is its base layer, and what it lacks is detail, to be boosted.
+    """x0 is a clean photo. The fit, stopped early, is its base layer; what the fit lacks is detail, which is boosted.
 
-    Nothing is to be recovered, so there is no truth.
+    Nothing is recovered, so there is no truth.
     """
 
     image: str
@@ -313,11 +319,11 @@ class Enhancement:
 
 @dataclass(frozen=True)
 class Target:
-    """x0 is what is to be drawn, and nothing is damaged: an image, or what keeps one of its properties (Fig. 2).
+    """x0 is a target to fit, without damage: an image, or something that keeps one property of it (Fig. 2).
 
-    `kind` is "natural", the image; "noisy", with normal noise of 25 grey levels; "shuffled", its pixels in another
-    order; "phases", its power spectrum with random phases; or "noise", U(0, 1), which keeps its size alone. The loss
-    is watched by frequency: `spectra.band_error` of each of `spectra.BANDS`.
+    kind : "natural", the image; "noisy", with normal noise of 25 grey levels; "shuffled", its pixels in another order;
+    "phases", its power spectrum with random phases; "noise", U(0, 1) of its size. The error is logged by frequency:
+    `spectra.band_error` of each of `spectra.BANDS`.
     """
 
     image: str
@@ -334,7 +340,7 @@ class Target:
         return Problem(None, target, target, Identity(), measures=measures)
 
     def target(self, seed: int) -> Tensor:
-        """Return what is to be drawn, (C, H, W) in [0, 1]."""
+        """Return the target, (C, H, W) in [0, 1]."""
         image = open_at(self.image, self.side)
         draw = stream(seed, "corruption")
         match self.kind:
@@ -424,16 +430,18 @@ def without_picture(
     """
     grey = torch.full(size, 0.5)
     if variation:
-        operator = baselines.WithVariation(operator, variation)
+        operator = no_prior.WithVariation(operator, variation)
     stored = {name: lambda x, of=of: of(metrics.quantise(x)) for name, of in measures.items()}
     return Problem(truth, grey, torch.zeros_like(operator(grey[None])[0]), operator, measures=stored)
 
 
 def open_at(name: str, side: int | None) -> Tensor:
+    """Return an image, scaled to `side` pixels and rounded to 8 bits where a side is given."""
     image = images.open_image(name)
     return metrics.quantise(images.resize(image, side)) if side else image
 
 
 def agree(truth: Tensor, other: Tensor, name: str) -> None:
+    """Raise a UserError where the picture `name` has another size than the image."""
     if truth.shape[-2:] != other.shape[-2:]:
         raise UserError(f"{name} is {size_of(other)} and the image {size_of(truth)}: give them one size")

@@ -60,13 +60,12 @@ def declared(record: dict) -> Run:
 
     Raises
     ------
-    UserError : no experiment declares a run of that name, or it was declared otherwise since.
+    UserError : no experiment declares a run of that name, or its declaration has changed since.
     """
-    for experiment in EXPERIMENTS.values():
-        for runs in experiment.profiles.values():
-            for run in runs:
-                if run.name == record["name"]:
-                    if records.key(run.configuration) != record["key"]:
-                        raise UserError(f"{run.name} was declared otherwise when its record was made: run it again")
-                    return run
-    raise UserError(f"{record['name']}: no experiment declares this run (any more)")
+    profiles = (runs for experiment in EXPERIMENTS.values() for runs in experiment.profiles.values())
+    run = next((run for runs in profiles for run in runs if run.name == record["name"]), None)
+    if run is None:
+        raise UserError(f"{record['name']}: no experiment declares this run (any more)")
+    if records.key(run.configuration) != record["key"]:
+        raise UserError(f"{run.name} was declared otherwise when its record was made: run it again")
+    return run

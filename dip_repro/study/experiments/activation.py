@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.baselines import PixelsConfig
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import records
+from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run
 from dip_repro.study.tasks import Activation
 

@@ -1,26 +1,32 @@
-"""The study of ambiguities (data/study.toml): its runs, and what each reading is worth in dB, from their records."""
+"""Notebook 08: what each reading of the text is worth. The study is declared in data/study.toml."""
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from scipy import stats
 
 from dip_repro.networks import NetworkConfig
-from dip_repro.runtime import ROOT
+from dip_repro.runtime import DATA
 from dip_repro.study import records, tasks
-from dip_repro.study.runs import RESULTS, Experiment, Run
+from dip_repro.study.comparisons import Cell, differences, effect, holm, interval, tidy
+from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.variants import Varied
 
-DECLARATION = tomllib.loads((ROOT / "data" / "study.toml").read_text())
-WIDE = DECLARATION["wide"]
 BASE = "base"
-OUTCOME = ["task", "label", "image", "seed", "scored", "last", "average", "peak", "peak_at"]
+EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
+OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
+
+
+@functools.cache
+def declaration() -> dict:
+    """Return what data/study.toml declares."""
+    return tomllib.loads((DATA / "study.toml").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True)
@@ -32,237 +38,195 @@ class Arm:
     changes: dict
 
     def run(self, image: str, seed: int, wide: bool = False) -> Run:
-        """Return the run of this arm; `wide` with the paper's widths, and cut short."""
-        declared, base = DECLARATION["tasks"][self.task], DECLARATION["base"]
+        """Return the run of this arm; `wide` has the paper's widths and fewer iterations."""
+        base, task = declaration()["base"], declaration()["tasks"][self.task]
         size = {"width": 128, "depth": 5} if wide else base["network"]
-        settings = base["settings"] | ({"iterations": WIDE["iterations"]} if wide else {})
-        grey = {"out_channels": 1} if declared.get("grey") else {}
-        other = declared.get("network", {}) | ({"n_s": (0,) * 5} if wide and "network" in declared else {})
-        network = NetworkConfig.uniform(**size, **base["readings"] | grey)
-        folder = "study-wide" if wide else "study"
+        settings = base["settings"] | ({"iterations": declaration()["wide"]["iterations"]} if wide else {})
+        grey = {"out_channels": 1} if task.get("grey") else {}
+        network = NetworkConfig.uniform(**size, **base["readings"] | grey | task.get("network", {}))
         return Run(
-            f"{folder}/{self.task}/{slug(self.label)}/{image}-{seed}",
-            getattr(tasks, declared["kind"])(image, **declared["task"] | self.changes.get("task", {})),
-            replace(network, **other | self.changes.get("network", {})),
+            f"{'study-wide' if wide else 'study'}/{self.task}/{slug(self.label)}/{image}-{seed}",
+            getattr(tasks, task["kind"])(image, **task["task"] | self.changes.get("task", {})),
+            replace(network, **self.changes.get("network", {})),
             replace(Varied(**settings), **self.changes.get("settings", {})),
             seed,
-            declared["scored"],
+            task["scored"],
         )
 
-    def runs(self, wide: bool = False) -> list[Run]:
-        images = DECLARATION["grey_images" if DECLARATION["tasks"][self.task].get("grey") else "images"]
-        return [self.run(image, seed, wide) for seed in (WIDE if wide else DECLARATION)["seeds"] for image in images]
+    def cells(self, wide: bool) -> list[tuple[Run, Cell]]:
+        """Return the runs of this arm, each with its place in the comparison."""
+        images = declaration()["grey_images" if declaration()["tasks"][self.task].get("grey") else "images"]
+        seeds = (declaration()["wide"] if wide else declaration())["seeds"]
+        places = [Cell(self.task, self.label, image, seed) for seed in seeds for image in images]
+        return [(self.run(place.image, place.seed, wide), place) for place in places]
 
 
 def slug(label: str) -> str:
+    """Return a label as a part of a file name."""
     return re.sub(r"[^a-z0-9.]+", "-", label.lower()).strip("-")
 
 
+def labels(ambiguity: dict) -> dict[str, dict]:
+    """Return what each reading of an ambiguity changes, by "ambiguity/reading"."""
+    return {f"{ambiguity['name']}/{reading}": changes for reading, changes in ambiguity["readings"].items()}
+
+
 def readings() -> dict[str, dict]:
-    """Return the changes of each reading other than the base's, by "ambiguity/reading"."""
-    return {
-        f"{ambiguity['name']}/{reading}": changes
-        for ambiguity in DECLARATION["ambiguity"]
-        for reading, changes in ambiguity["readings"].items()
-    }
+    """Return what each reading other than the base changes, by "ambiguity/reading"."""
+    return {label: changes for entry in declaration()["ambiguity"] for label, changes in labels(entry).items()}
 
 
 def arms() -> list[Arm]:
-    """Return every arm of the study: the bases first, so that whatever is done can be compared."""
-    changes, found = readings(), [Arm(task, BASE, {}) for task in DECLARATION["tasks"]]
-    for ambiguity in DECLARATION["ambiguity"]:
-        labels = [f"{ambiguity['name']}/{reading}" for reading in ambiguity["readings"]]
-        found += [Arm(task, label, changes[label]) for label in labels for task in ambiguity["on"]]
-    for interaction in DECLARATION["interaction"]:
-        one, other = (changes[part] for part in interaction["parts"])
+    """Return every arm of the study. The bases come first: what is run after them can be compared at once."""
+    changes = readings()
+    found = [Arm(task, BASE, {}) for task in declaration()["tasks"]]
+    for entry in declaration()["ambiguity"]:
+        found += [Arm(task, label, changes[label]) for label in labels(entry) for task in entry["on"]]
+    for entry in declaration()["interaction"]:
+        one, other = (changes[part] for part in entry["parts"])
         both = {part: one.get(part, {}) | other.get(part, {}) for part in one | other}
-        found += [Arm(task, interaction["name"], both) for task in interaction["on"]]
-    for variant in DECLARATION["variant"]:
-        found += [Arm(task, variant["name"], variant["changes"]) for task in variant["on"]]
+        found += [Arm(task, entry["name"], both) for task in entry["on"]]
+    for entry in declaration()["variant"]:
+        found += [Arm(task, entry["name"], entry["changes"]) for task in entry["on"]]
     return found
 
 
 def wide_arms() -> list[Arm]:
-    """Return the arms that are run again with the paper's widths, and the bases that they need."""
-    again = [arm for arm in arms() if f"{arm.task}: {arm.label}" in WIDE["arms"]]
+    """Return the arms that are run again with the paper's widths, after the bases that they need."""
+    again = [arm for arm in arms() if f"{arm.task}: {arm.label}" in declaration()["wide"]["arms"]]
     needed = {arm.task for arm in again}
     return [arm for arm in arms() if arm.label == BASE and arm.task in needed] + again
 
 
-def interleaved(found: list[Arm], wide: bool = False) -> tuple[Run, ...]:
-    """Return all runs, every arm's first image before any arm's second: a study that is cut short is balanced."""
-    return tuple(run for runs in zip(*(arm.runs(wide) for arm in found), strict=True) for run in runs)
+@functools.cache
+def comparison(wide: bool = False) -> dict[Run, Cell]:
+    """Return every run of the study with its cell.
+
+    The first image of every arm comes before the second of any: a study that is cut short is balanced.
+    """
+    columns = [arm.cells(wide) for arm in (wide_arms() if wide else arms())]
+    return dict(cell for row in zip(*columns, strict=True) for cell in row)
 
 
 STUDY = Experiment(
     "study",
     "What each reading of the text is worth",
     "The open questions; notebook 08",
-    {"laptop": interleaved(arms())},
+    lambda: {"laptop": tuple(comparison())},
 )
 STUDY_WIDE = Experiment(
     "study-wide",
     "The decisive readings again, with the paper's widths",
     "The open questions; notebook 08",
-    {"laptop": interleaved(wide_arms(), wide=True)},
+    lambda: {"laptop": tuple(comparison(wide=True))},
 )
 
 
-def scored_curve(run: Run, record: dict) -> pd.Series:
-    """Return the PSNR in dB of what the run is scored by, by iteration."""
-    return records.history(record).set_index("iteration")["psnr" if run.scored == "image" else "psnr_average"]
+def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
+    """Return one row for each finished run, indexed by task, arm, image and seed: scores in dB.
+
+    scored : by the rule of the task. last, average : the two scores of the record.
+    peak, peak_at : the highest value of the scored curve, which only the truth can tell, and its iteration.
+    """
+
+    def row(record: dict) -> dict:
+        curve, scores = records.scored_curve(record), record["scores"]
+        values = (records.score(record), scores["image"], scores["average"], curve.max(), curve.idxmax())
+        return dict(zip(OUTCOME, values, strict=True))
+
+    cells = comparison(wide)
+    return tidy(cells, {run: row(record) for run, record in finished(cells, folder).items()}, OUTCOME)
 
 
 def drift(task: str, labels: list[str], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return, for each of `labels`, by how many dB its curve is above the base's, by iteration: the mean over pairs."""
-    finished, _ = records.load_all(folder / "study" / task)
-
-    def mean(label: str) -> pd.Series:
-        every = next(arm for arm in arms() if (arm.task, arm.label) == (task, label)).runs()
-        curves = [scored_curve(run, finished[run.name]) for run in every if run.name in finished]
-        return pd.concat(curves, axis=1).mean(1)
-
-    return pd.DataFrame({label: mean(label) - mean(BASE) for label in labels}) if finished else pd.DataFrame()
+    """Return how many dB each arm's curve lies above the base's, by iteration: the mean over pairs."""
+    wanted = {run: cell for run, cell in comparison().items() if cell.task == task and cell.arm in (BASE, *labels)}
+    curves = {wanted[run]: records.scored_curve(record) for run, record in finished(wanted, folder).items()}
+    if not curves:
+        return pd.DataFrame()
+    of_task = pd.concat(curves, axis=1)[task]
+    return pd.DataFrame({label: (of_task[label] - of_task[BASE]).mean(axis=1) for label in labels})
 
 
-def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
-    """Return one row for each finished run: task, label, image, seed; scores in dB, and where the curve peaks.
+def compared(names: Iterable[str], folder: Path, wide: bool = False) -> pd.DataFrame:
+    """Return what each arm of these names is worth against the base on each of its tasks, where two images are done.
 
-    `scored` is the rule's score; `last` and `average` are the two that a record holds; `peak` is the highest value of
-    the scored curve, which nobody knows without the truth, and `peak_at` its iteration.
+    The columns are those of `comparisons.effect` in dB, p not corrected; and the same differences of the peaks of the
+    curves: `peak` in dB, and by how many iterations the peak comes `later`.
     """
-    finished, _ = records.load_all(folder / ("study-wide" if wide else "study"))
-    rows = []
+    found, names, rows = outcomes(folder, wide), set(names), []
     for arm in wide_arms() if wide else arms():
-        for run in arm.runs(wide):
-            record = finished.get(run.name)
-            if record is None or record["key"] != records.key(run.configuration):
-                continue
-            curve = scored_curve(run, record)
-            rows.append(
-                {
-                    "task": arm.task,
-                    "label": arm.label,
-                    "image": run.task.image,
-                    "seed": run.seed,
-                    "scored": record["scores"][run.scored],
-                    "last": record["scores"]["image"],
-                    "average": record["scores"]["average"],
-                    "peak": curve.max(),
-                    "peak_at": curve.idxmax(),
-                }
-            )
-    return pd.DataFrame(rows, columns=OUTCOME)
-
-
-def differences(found: pd.DataFrame, task: str, label: str, score: str) -> pd.Series:
-    """Return label − base by image, in dB: paired by image and seed, averaged over seeds."""
-    values = found[found.task == task].set_index(["label", "image", "seed"])[score]
-    return (values[label] - values[BASE]).dropna().groupby("image").mean()
-
-
-def interval(values: pd.Series | np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
-    """Return the mean and its interval by Student's t."""
-    mean, half = np.mean(values), stats.t.ppf((1 + level) / 2, len(values) - 1) * stats.sem(values)
-    return float(mean), float(mean - half), float(mean + half)
-
-
-def holm(p: pd.Series) -> pd.Series:
-    """Return p-values corrected for their number by Holm's step-down procedure (1979)."""
-    ordered = p.sort_values()
-    scaled = ordered * np.arange(len(ordered), 0, -1)
-    return scaled.cummax().clip(upper=1).reindex(p.index)
-
-
-def compared(found: pd.DataFrame, arm: Arm) -> dict:
-    """Return what an arm is worth against its base: one row of `effects`, without the correction."""
-    values = differences(found, arm.task, arm.label, "scored")
-    n, (effect, low, high) = len(values), interval(values)
-    return {
-        "reading": arm.label,
-        "task": arm.task,
-        "effect": effect,
-        "low": low,
-        "high": high,
-        "p": stats.ttest_1samp(values, 0).pvalue if values.std() else 1.0,
-        "least": (stats.t.ppf(0.975, n - 1) + stats.t.ppf(0.8, n - 1)) * stats.sem(values),
-        "peak": differences(found, arm.task, arm.label, "peak").mean(),
-        "later": differences(found, arm.task, arm.label, "peak_at").mean(),
-        "images": n,
-    }
-
-
-EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
-
-
-def comparable(found: pd.DataFrame, arm: Arm) -> bool:
-    """Return whether an interval can be had: two images or more are done, of the arm and of its base."""
-    images = [set(found.image[(found.task == arm.task) & (found.label == label)]) for label in (arm.label, BASE)]
-    return arm.label != BASE and len(images[0] & images[1]) > 1
-
-
-def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
-    """Return what each reading is worth against the base on each of its tasks, in dB; the largest effect first.
-
-    effect, low, high: mean and 95 % interval over images. p: of a t test, Holm-corrected over the rows. least: the
-    smallest effect that such a row sees with a power of 0.8 at the 5 % level, before the correction. peak: the same
-    difference between the peaks of the curves, and later: by how many iterations the peak comes later.
-    """
-    found, single = outcomes(folder, wide), set(readings())
-    declared = [arm for arm in (wide_arms() if wide else arms()) if arm.label in single]
-    table = pd.DataFrame([compared(found, arm) for arm in declared if comparable(found, arm)], columns=EFFECT)
-    table["p"] = holm(table.p)
-    return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
-
-
-def variants(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the same of the variants, which no ambiguity declares; uncorrected."""
-    found, names = outcomes(folder), {variant["name"] for variant in DECLARATION["variant"]}
-    rows = [compared(found, arm) for arm in arms() if arm.label in names and comparable(found, arm)]
+        scored, peak, later = (differences(found[c], arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at"))
+        if arm.label in names and len(scored) > 1:
+            of_peaks = {"peak": peak.mean(), "later": later.mean()}
+            rows.append({"reading": arm.label, "task": arm.task} | effect(scored) | of_peaks)
     return pd.DataFrame(rows, columns=EFFECT)
 
 
+def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
+    """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
+    table = compared(readings(), folder, wide)
+    waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
+    table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)
+    return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
+
+
+def blind(folder: Path = RESULTS) -> pd.Series:
+    """Return how many of the readings that were chosen blind agree with the released code, by outcome.
+
+    Of those that differ: whether an effect was measured between the two readings (p below 0.05 on some task).
+    """
+    found = effects(folder)
+    seen, all_measured = set(found.reading[found.p < 0.05]), set(found.reading)
+
+    def outcome(entry: dict) -> str:
+        if entry["blind"] != "differs":
+            return entry["blind"]
+        if entry["decides"] not in all_measured:
+            return "differs, not measured yet"
+        return "differs" if entry["decides"] in seen else "differs without measurable effect"
+
+    return pd.Series([outcome(e) for e in declaration()["ambiguity"] if e.get("wave", 1) == 1]).value_counts()
+
+
+def variants(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return `compared` of the variants, which are no readings; p is not corrected."""
+    return compared([entry["name"] for entry in declaration()["variant"]], folder)
+
+
 def worth(table: pd.DataFrame, reading: str, task: str) -> tuple[float, float] | None:
-    """Return the interval of one row of `effects` or `variants`, None where it is not there."""
+    """Return the interval of one row of `effects` or `variants`; None where there is no such row."""
     row = table[(table.reading == reading) & (table.task == task)]
     return None if row.empty else (row.low.item(), row.high.item())
 
 
 def interactions(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what two readings together are worth beyond the sum of each alone, in dB, with its 95 % interval."""
-    found, rows = outcomes(folder), []
-    for interaction in DECLARATION["interaction"]:
-        labels = (*interaction["parts"], interaction["name"])
-        for task in interaction["on"]:
-            if not all(comparable(found, Arm(task, label, {})) for label in labels):
-                continue
-            one, other, both = (differences(found, task, label, "scored") for label in labels)
-            beyond, low, high = interval(both - one - other)
-            alone = {"first": one.mean(), "second": other.mean(), "both": both.mean()}
-            rows.append(
-                {"interaction": interaction["name"], "task": task}
-                | alone
-                | {"beyond the sum": beyond, "low": low, "high": high}
-            )
+    """Return what two readings together are worth beyond the sum of each alone, in dB, with the 95 % interval."""
+    scored, rows = outcomes(folder).scored, []
+    for entry in declaration()["interaction"]:
+        for task in entry["on"]:
+            one, other, both = (differences(scored, task, label, BASE) for label in (*entry["parts"], entry["name"]))
+            beyond = (both - one - other).dropna()
+            if len(beyond) > 1:
+                alone = {"first": one.mean(), "second": other.mean(), "both": both.mean()}
+                of_sum = dict(zip(("beyond the sum", "low", "high"), interval(beyond), strict=True))
+                rows.append({"interaction": entry["name"], "task": task} | alone | of_sum)
     return pd.DataFrame(rows)
 
 
 def rescorings(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return, of the same runs, what the average is worth against the last iterate, and how far two seeds lie apart.
+    """Return what the average is worth against the last iterate of the same run, and how far two seeds lie apart.
 
-    In dB: the mean over images with its 95 % interval; the mean distance of the scored PSNRs of two seeds, which draw
-    another corruption, z and weights.
+    In dB: the mean over images with its 95 % interval; the mean distance of the scores of two seeds, which draw another
+    corruption, z and weights.
     """
     found, rows = outcomes(folder), []
-    for rescoring in DECLARATION["rescoring"]:
-        for task in rescoring["on"]:
-            group = found[(found.task == task) & (found.label == rescoring["of"])]
-            if group.image.nunique() < 2:
-                continue
-            gain, low, high = interval((group.average - group["last"]).groupby(group.image).mean())
-            apart = group.groupby("image").scored.agg(lambda scores: scores.max() - scores.min()).mean()
-            rows.append(
-                {"reading": rescoring["of"], "task": task}
-                | {"average − last iterate": gain, "low": low, "high": high, "seeds apart": apart}
-            )
+    for entry in declaration()["rescoring"]:
+        for task in entry["on"]:
+            runs = found.query(f"task == {task!r} and arm == {entry['of']!r}")
+            gain = (runs.average - runs["last"]).groupby("image").mean()
+            if len(gain) > 1:
+                of_gain = dict(zip(("average − last iterate", "low", "high"), interval(gain), strict=True))
+                apart = runs.scored.groupby("image").agg(lambda scores: scores.max() - scores.min()).mean()
+                rows.append({"reading": entry["of"], "task": task} | of_gain | {"seeds apart": apart})
     return pd.DataFrame(rows)

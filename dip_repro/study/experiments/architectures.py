@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 
 import pandas as pd
 import torch
@@ -13,14 +13,18 @@ from dip_repro import metrics
 from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
 from dip_repro.operators import Mask
 from dip_repro.settings import Settings
+from dip_repro.study.comparisons import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising, Inpainting
 
+COSTS = ("parameters", "seconds a step")
+TEXT = "which network draws what is not there"
+
 
 def architectures(width: int, depth: int) -> dict[str, NetworkConfig | ResNetConfig]:
-    """Return the networks compared: "paper" has its proportions, `width` filters over `depth` scales with skips of 4.
+    """Return the networks compared. "paper" has the paper's proportions: `width` filters, `depth` scales, skips of 4.
 
-    "U-Net" has skips as wide as each level, "ResNet" no scales: the paper gives no more than the names.
+    "U-Net" has skips as wide as each level, "ResNet" has no scales. The paper gives only these names.
     """
     depths = {f"depth-{n}": NetworkConfig.uniform(width, n) for n in range(1, depth, 2)}
     widths = {f"width-{n}": NetworkConfig.uniform(n, depth) for n in (width // 4, width // 2)}
@@ -34,67 +38,59 @@ def architectures(width: int, depth: int) -> dict[str, NetworkConfig | ResNetCon
     }
 
 
-def few(networks: dict) -> dict:
-    """Return the networks without those between the extremes, for a first look."""
-    return {name: network for name, network in networks.items() if name not in ("depth-3", "width-16")}
+def comparison(profile: str, side: int, networks: dict, iterations: int, images: Iterable[str]) -> dict[Run, Cell]:
+    """Return the runs of each network on each image: denoising at σ = 25, and a text to remove."""
+    # The average starts at half of the run: in a short run the first iterates would stay in it.
+    settings = Settings(iterations, average_start=iterations // 2)
+
+    def run(cell: Cell) -> Run:
+        denoising = cell.task == "denoising"
+        inpainting = Inpainting(cell.image, side, text=TEXT, height=max(9, side // 14))
+        return Run(
+            f"architectures/{profile}-{cell.task}-{cell.image}-{cell.arm}",
+            Denoising(cell.image, side) if denoising else inpainting,
+            networks[cell.arm],
+            settings,
+            scored="average" if denoising else "image",
+        )
+
+    return crossed(run, ("denoising", "inpainting"), networks, images, (0,))
 
 
-def compared(profile: str, side: int, networks: dict, iterations: int, pictures: tuple[str, ...]) -> tuple[Run, ...]:
-    """Return a run for each network, task and image: denoising at σ = 25, and a text to remove."""
-    settings = Settings(iterations, average_start=iterations // 2)  # in a short run the first iterates stay in it
-    text, height = "which network draws what is not there", max(9, side // 14)
-    tasks: dict[str, tuple[Callable[[str], Denoising | Inpainting], str]] = {
-        "denoising": (lambda image: Denoising(image, side), "average"),
-        "inpainting": (lambda image: Inpainting(image, side, text=text, height=height), "image"),
-    }
-    return tuple(
-        Run(f"architectures/{profile}-{task}-{image}-{name}", make(image), network, settings, scored=scored)
-        for task, (make, scored) in tasks.items()
-        for image in pictures
-        for name, network in networks.items()
-    )
-
-
-# Budget: laptop 32 runs of 600 steps, about 0.1 s a step in the mean: at most an hour of 4 cores.
+SMALL = {name: network for name, network in architectures(32, 4).items() if name not in ("depth-3", "width-16")}
+# Budget of laptop: 32 runs of 600 steps, about 0.1 s a step in the mean: at most an hour of 4 cores.
+COMPARISONS = {
+    "quick": comparison("quick", 48, SMALL, 80, ("astronaut",)),
+    "laptop": comparison("laptop", 128, architectures(128, 5), 600, ("astronaut", "chelsea")),
+}
 ARCHITECTURES = Experiment(
     "architectures",
     "Depth, width, skips, U-Net and ResNet: quality against parameters and time",
     "Architectures, compared by the paper on the library hole",
-    {
-        "quick": compared("quick", 48, few(architectures(32, 4)), 200, ("astronaut",)),
-        "laptop": compared("laptop", 128, architectures(128, 5), 600, ("astronaut", "chelsea")),
-    },
+    {profile: tuple(cells) for profile, cells in COMPARISONS.items()},
 )
 
-COSTS = ("parameters", "seconds a step")
 
+def worth(runs: Iterable[Run], histories: list[pd.DataFrame], restored: list[Tensor]) -> dict[str, pd.DataFrame]:
+    """Return one table for each task, one row for each network: the PSNR in dB, `COSTS`, and "<cost> front".
 
-def worth(runs: tuple[Run, ...], histories: list[pd.DataFrame], restored: list[Tensor]) -> dict[str, pd.DataFrame]:
-    """Return for each task a row for each network, means over the images: PSNR in dB, `COSTS`, and who is on the front.
-
-    PSNR of the missing pixels in inpainting, of all in denoising; none where a run fitted nothing: its loss has not
-    fallen to half.
+    Values are means over the images. The PSNR is over the missing pixels in inpainting, over all in denoising. It is
+    NaN where a run fitted nothing: its loss did not fall to half. The front is that of `on_front`.
     """
-    rows = []
+    cells = {run: cell for comparison in COMPARISONS.values() for run, cell in comparison.items()}
+    rows = {}
     for run, history, image in zip(runs, histories, restored, strict=True):
         problem = run.task.problem(run.seed)
-        assert problem.truth is not None  # as in all runs of "architectures"
+        assert problem.truth is not None  # as in all runs of this study
         operator = problem.operator
-        mask = operator.mask if isinstance(operator, Mask) else torch.zeros_like(problem.truth[:1])
-        rows.append(
-            {
-                "task": "inpainting" if isinstance(operator, Mask) else "denoising",
-                "network": run.name.rpartition(f"{run.task.image}-")[2],
-                "psnr": float(metrics.psnr_where(image, problem.truth, mask == 0)),
-                "parameters": count_parameters(run.network.build()),
-                "seconds a step": history.seconds.iloc[-1] / run.settings.iterations,
-            }
-        )
-        if history.loss.iloc[-1] > history.loss.iloc[0] / 2:
-            rows[-1]["psnr"] = math.nan
+        scored = operator.mask == 0 if isinstance(operator, Mask) else torch.ones_like(problem.truth[:1]) > 0
+        fitted = history.loss.iloc[-1] <= history.loss.iloc[0] / 2
+        psnr = float(metrics.psnr_where(image, problem.truth, scored)) if fitted else math.nan
+        cost = (count_parameters(run.network.build()), history.seconds.iloc[-1] / run.settings.iterations)
+        rows[run] = {"psnr": psnr, **dict(zip(COSTS, cost, strict=True))}
     tables = {}
-    for task, group in pd.DataFrame(rows).groupby("task"):
-        table = group.groupby("network")[["psnr", *COSTS]].agg(lambda column: column.mean(skipna=False))
+    for task, found in tidy(cells, rows).groupby("task"):
+        table = found.groupby("arm").agg(lambda column: column.mean(skipna=False)).rename_axis("network")
         tables[str(task)] = table.assign(**{f"{cost} front": on_front(table[cost], table.psnr) for cost in COSTS})
     return tables
 
@@ -116,14 +112,11 @@ def proportions(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
 
 
 def on_front(cost: pd.Series, quality: pd.Series) -> pd.Series:
-    """Return which rows lie on the Pareto front: nothing that costs no more is better, nor as good and cheaper.
+    """Return which rows lie on the Pareto front: no row is better at no more cost, and none is as good and cheaper.
 
-    A quality of NaN is never on it.
+    A row whose quality is NaN is never on it.
     """
-    beaten = {
-        name: (
-            (cost <= cost[name]) & (quality > quality[name]) | (cost < cost[name]) & (quality >= quality[name])
-        ).any()
-        for name in cost.index
-    }
-    return quality.notna() & ~pd.Series(beaten)
+    better = [
+        ((cost <= c) & (quality > q) | (cost < c) & (quality >= q)).any() for c, q in zip(cost, quality, strict=True)
+    ]
+    return quality.notna() & ~pd.Series(better, cost.index)

@@ -1,13 +1,14 @@
-"""The study of averaging: runs to average, plain and with noise in the weights (SGLD), and what their claims measure.
+"""Notebook 14: averages of iterates and of runs, and SGLD, the same fit with noise in the weights.
 
-The noise of SGLD was chosen on `chelsea`, which is not reported on, by the PSNR of the mean of the iterates.
+The noise was chosen on `chelsea`, which the results do not use, by the PSNR of the mean of the iterates.
 
-Budget: `quick`, 5 + 4 runs of 500 iterations and 6 of 2000, 10 minutes of one core; `laptop`, 5 + 10 of 600 at
-128 × 128, 25 minutes.
+Budget: `quick`, 9 runs of 500 iterations and 6 of 2000, 10 minutes of one core; `laptop`, 15 runs of 600 at 128 × 128,
+25 minutes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -19,14 +20,14 @@ from dip_repro.study.samples import of_runs
 from dip_repro.study.tasks import Sampled
 from dip_repro.study.variants import Varied
 
-WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # to choose from
-WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # chosen
+WEIGHT_NOISES = (0.0, 0.001, 0.003, 0.01, 0.03)  # the candidates
+WEIGHT_NOISE = {"quick": 0.003, "laptop": 0.001}  # the choice
 
 
 def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed: int = 0, times: int = 1) -> Run:
-    """Return a run, or one of so many `times` the iterations; all of an image see the same noisy picture.
+    """Return a run of the profile's length, or of `times` as many iterations. All runs of an image share its noise.
 
-    Iterates are averaged and sampled from half the iterations of a run of the usual length on.
+    Iterates are averaged and sampled from half of the usual length on.
     """
     side, width, iterations = {"quick": (64, 32, 500), "laptop": (128, 64, 600)}[profile]
     settings = Varied(times * iterations, average_start=iterations // 2, weight_noise=weight_noise)
@@ -35,13 +36,10 @@ def sampled(name: str, profile: str, image: str, weight_noise: float = 0.0, seed
     return Run(f"{name}/{profile}-{image}-{weight_noise:g}-{seed}", task, network, settings, seed, "average")
 
 
-def averaged(profile: str, pictures: tuple[str, ...], count: int) -> tuple[Run, ...]:
-    """Return, for each image, `count` runs from other weights and another z, and one of SGLD."""
-    return tuple(
-        sampled("averaging", profile, image, noise, seed)
-        for image in pictures
-        for noise, seed in (*((0.0, seed) for seed in range(count)), (WEIGHT_NOISE[profile], 0))
-    )
+def averaged(profile: str, images: Iterable[str], count: int) -> tuple[Run, ...]:
+    """Return, for each image, `count` plain runs with other weights and another z each, and one run of SGLD."""
+    arms = [(0.0, seed) for seed in range(count)] + [(WEIGHT_NOISE[profile], 0)]
+    return tuple(sampled("averaging", profile, image, noise, seed) for image in images for noise, seed in arms)
 
 
 AVERAGING_TUNING = Experiment(
@@ -53,14 +51,12 @@ AVERAGING_TUNING = Experiment(
         for profile in ("quick", "laptop")
     },
 )
-
 AVERAGING = Experiment(
     "averaging",
     "Averages of iterates and of runs, SGLD: quality, compute, calibration",
     "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook 14",
     {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
 )
-
 AVERAGING_LONG = Experiment(
     "averaging-long",
     "As many iterations in one run as in four: plain, and SGLD",
@@ -81,8 +77,13 @@ def noise_of(run: Run) -> float:
     return run.settings.weight_noise
 
 
-def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return a row a run: PSNR in dB, at the end and of the best iterate; what `Samples.calibration` says."""
+def is_plain(run: Run) -> bool:
+    """Return whether a run has no noise in the weights."""
+    return not noise_of(run)
+
+
+def summary(runs: Iterable[Run], histories: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return one row for each run: the PSNR in dB at its end and at its best, and `Samples.calibration`."""
     rows = [
         {
             "image": run.task.image,
@@ -99,28 +100,28 @@ def summary(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFram
     return pd.DataFrame(rows).set_index(["image", "weight noise", "seed"])
 
 
-def means(runs: tuple[Run, ...], restored: list[Tensor]) -> pd.DataFrame:
-    """Return the PSNR in dB of the mean of k plain runs' images: a row for each k, a column for each image."""
-    plain: dict[str | None, list[Tensor]] = {}
-    for run, x in zip(runs, restored, strict=True):
-        if not noise_of(run):
-            plain.setdefault(run.task.image, []).append(x)
-    truths = {run.task.image: run.task.problem(run.seed).truth for run in runs if not noise_of(run)}
-    table = {image: of_runs(plain[image], truth) for image, truth in truths.items() if truth is not None}
-    return pd.DataFrame(table, index=pd.RangeIndex(1, len(next(iter(table.values()))) + 1, name="runs"))
+def means(runs: Iterable[Run], restored: list[Tensor]) -> pd.DataFrame:
+    """Return the PSNR in dB of the mean of k plain runs: one row for each k, one column for each image."""
+    plain = [(run, image) for run, image in zip(runs, restored, strict=True) if is_plain(run)]
+    table = {}
+    for name in dict.fromkeys(run.task.image for run, _ in plain):
+        mine = [(run, image) for run, image in plain if run.task.image == name]
+        truth = mine[0][0].task.problem(seed=0).truth
+        assert truth is not None  # as in all runs of this study
+        table[name] = of_runs([image for _, image in mine], truth)
+    return pd.DataFrame(table).rename_axis("runs").rename(index=lambda k: k + 1)
 
 
-def measured(runs: tuple[Run, ...], histories: list[pd.DataFrame], of_averages: pd.DataFrame) -> dict[str, float]:
-    """Return the quantities of the claims, means over the images; `of_averages` is what `means` says of the averages.
+def measured(runs: Iterable[Run], histories: list[pd.DataFrame], of_averages: pd.DataFrame) -> dict[str, float]:
+    """Return the quantities of the claims, means over the images; `of_averages` is `means` of the runs' averages.
 
-    There are none where a run fitted nothing: its loss has not fallen to half.
+    There are none where a run fitted nothing: its loss did not fall to half.
     """
     if any(history.loss.iloc[-1] > history.loss.iloc[0] / 2 for history in histories):
         return {}
     found = summary(runs, histories)
     noisy = found.index.get_level_values("weight noise") > 0
-    plain, sgld = found[~noisy].mean(), found[noisy].mean()
-    all_runs = of_averages.iloc[-1].mean()
+    plain, sgld, all_runs = found[~noisy].mean(), found[noisy].mean(), of_averages.iloc[-1].mean()
     return {
         "runs_over_one_db": all_runs - plain["average"],
         "sgld_over_average_db": sgld["mean"] - plain["average"],
@@ -133,12 +134,12 @@ def measured(runs: tuple[Run, ...], histories: list[pd.DataFrame], of_averages: 
 
 
 def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RESULTS) -> dict[str, float]:
-    """Return the quantities of the claims on long runs, from records; the runs averaged had so many iterations each."""
+    """Return the quantities of the claims on long runs, from records; the averaged runs had `iterations` each."""
     runs = AVERAGING_LONG.runs("quick")
     histories = recorded(runs, folder)
     found = summary(runs, histories)
     fall = (found["best iterate"] - found["last iterate"]).groupby("weight noise").mean()
-    plain = {run.task.image: h for run, h in zip(runs, histories, strict=True) if not noise_of(run)}
+    plain = {run.task.image: history for run, history in zip(runs, histories, strict=True) if is_plain(run)}
     over = [
         of_k.iloc[-1] - plain[image].set_index("iteration").psnr_average[len(of_k) * iterations]
         for image, of_k in of_averages.items()

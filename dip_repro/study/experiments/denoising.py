@@ -7,6 +7,10 @@ from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Denoising
 
+COLOUR = "project-page/Denoising/Color"
+DENOISED = ("F16", "baboon", "hill", "kodim01", "kodim02", "kodim03", "kodim12", "lena", "peppers")
+
+F16 = Denoising(f"{COLOUR}/25/F16_GT.png", noisy=f"{COLOUR}/25/F16_noisy.png")
 START = Experiment(
     "start",
     "An untrained network restores a noisy picture",
@@ -14,89 +18,75 @@ START = Experiment(
     one_of_each(
         "start",
         {
-            "quick": {
-                "task": Denoising("astronaut", side=64),
-                "network": NetworkConfig.uniform(width=64, depth=3),
-                "settings": Settings(iterations=1000),
-                "scored": "average",
-            },
-            "laptop": {
-                "task": Denoising("astronaut", side=128),
-                "network": NetworkConfig(),
-                "settings": Settings(iterations=3000),
-                "scored": "average",
-            },
-            "paper": {
-                "task": Denoising(
-                    "project-page/Denoising/Color/25/F16_GT.png",
-                    noisy="project-page/Denoising/Color/25/F16_noisy.png",
-                ),
-                "network": NetworkConfig(),
-                "settings": Settings(iterations=1800),
-                "scored": "average",
-            },
+            "quick": (Denoising("astronaut", 48), NetworkConfig.uniform(width=64, depth=3), Settings(600)),
+            "laptop": (Denoising("astronaut", 128), NetworkConfig(), Settings(3000)),
+            "paper": (F16, NetworkConfig(), Settings(1800)),
         },
+        scored="average",
     ),
 )
 
-COLOUR = "project-page/Denoising/Color"
-DENOISED = ("F16", "baboon", "hill", "kodim01", "kodim02", "kodim03", "kodim12", "lena", "peppers")
 
-
-def published(name: str, sigma: int, seed: int, early: bool = False) -> tuple[Run, ...]:
-    """Return the runs "<name>/<image>" of the authors' noisy images."""
+def published(table: str, sigma: int, seed: int, early: bool = False) -> dict[str, Run]:
+    """Return the runs of a table by image, on the noisy images that the authors published."""
 
     def run(image: str) -> Run:
         files = f"{COLOUR}/{sigma}/{image}"
         task = Denoising(f"{files}_GT.png", sigma_8bit=sigma, noisy=f"{files}_noisy.png")
-        # The settings of σ = 50 are not stated: those of 25 (reading 15).
-        return Run(f"{name}/{image}", task, NetworkConfig(), Settings(1800), seed, "average", early)
+        # The paper does not state the settings of σ = 50: those of 25 (reading 15).
+        return Run(f"{table}/{image}", task, NetworkConfig(), Settings(1800), seed, "average", early)
 
-    return tuple(map(run, DENOISED))
+    return {image: run(image) for image in DENOISED}
 
 
-def denoising(name: str, seed: int, sigmas: tuple[int, ...]) -> dict[str, tuple[Run, ...]]:
-    """Return the runs of one seed, by profile; those of another seed see the same noisy images."""
+# The paper's settings, and the runs that the column "ours" needs besides.
+TABLES = {
+    "denoising-25": published("denoising-25", 25, seed=0),
+    "denoising-50": published("denoising-50", 50, seed=0),
+    "denoising-second-25": published("denoising-second-25", 25, seed=1),
+    "denoising-50-stopped": published("denoising-50-stopped", 50, seed=0, early=True),
+    "denoising-second-50-stopped": published("denoising-second-50-stopped", 50, seed=1, early=True),
+}
 
-    def run(name: str, task: Denoising, network: NetworkConfig, iterations: int = 1800) -> Run:
-        return Run(name, task, network, Settings(iterations), seed, "average")
 
-    def small(image: str, channels: int) -> Run:
-        network = NetworkConfig.uniform(width=32, depth=3, out_channels=channels)
-        return run(f"{name}/quick-{image}", Denoising(image, side=64, noise_seed=0), network, 700)
+def small(name: str, image: str, channels: int, seed: int) -> Run:
+    """Return a run of the profile `quick`; those of another seed see the same noisy image."""
+    network = NetworkConfig.uniform(width=32, depth=3, out_channels=channels)
+    return Run(f"{name}/quick-{image}", Denoising(image, 48, noise_seed=0), network, Settings(400), seed, "average")
 
-    middle = Denoising("astronaut", side=256, noise_seed=0)
-    return {
-        "quick": (small("astronaut", 3), small("grass", 1)),
-        "laptop": (run(f"{name}/laptop-astronaut", middle, NetworkConfig()),),
-        "paper": tuple(one for sigma in sigmas for one in published(f"{name}-{sigma}", sigma, seed)),
-    }
 
+def middle(name: str, seed: int) -> Run:
+    """Return the run of the profile `laptop`."""
+    task = Denoising("astronaut", 256, noise_seed=0)
+    return Run(f"{name}/laptop-astronaut", task, NetworkConfig(), Settings(1800), seed, "average")
+
+
+GRASS = small("denoising", "grass", 1, seed=0)
+TEXTURED = {GRASS, TABLES["denoising-25"]["baboon"], TABLES["denoising-50"]["baboon"]}
 
 DENOISING = Experiment(
     "denoising",
     "Noise removed, on pictures and on a texture",
     "Table of denoising, Sec. 4",
-    denoising("denoising", 0, sigmas=(25, 50)),
+    {
+        "quick": (small("denoising", "astronaut", 3, seed=0), GRASS),
+        "laptop": (middle("denoising", seed=0),),
+        "paper": (*TABLES["denoising-25"].values(), *TABLES["denoising-50"].values()),
+    },
 )
-
-SECOND_RUNS = denoising("denoising-second", 1, sigmas=(25,))
-
 SECOND = Experiment(
     "denoising-second",
     "A second run on each noisy picture, to be averaged with the first",
     "Denoising, Sec. 4: 31.00 dB",
-    SECOND_RUNS | {"quick": SECOND_RUNS["quick"][:1]},
+    {
+        "quick": (small("denoising-second", "astronaut", 3, seed=1),),
+        "laptop": (middle("denoising-second", seed=1),),
+        "paper": tuple(TABLES["denoising-second-25"].values()),
+    },
 )
-
 STOPPED_EARLY = Experiment(
     "denoising-stopped",
     "σ = 50, stopped by the rule of notebook 13: two runs each",
     "Table of denoising, project page: σ = 50",
-    {
-        "paper": (
-            *published("denoising-50-stopped", 50, seed=0, early=True),
-            *published("denoising-second-50-stopped", 50, seed=1, early=True),
-        )
-    },
+    {"paper": (*TABLES["denoising-50-stopped"].values(), *TABLES["denoising-second-50-stopped"].values())},
 )

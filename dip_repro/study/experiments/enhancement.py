@@ -7,8 +7,9 @@ from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, one_of_each
 from dip_repro.study.tasks import Enhancement
 
-# The paper states σ_p and the rate, not when to stop: the edges are there at 100 iterations, most texture is not.
-EARLY = Settings(iterations=100, sigma_p=0)
+# The paper states σ_p and the learning rate, not when to stop. After 100 iterations the edges are there, and most of
+# the texture is not.
+EARLY = Settings(100, sigma_p=0)
 
 ENHANCEMENT = Experiment(
     "enhancement",
@@ -17,17 +18,9 @@ ENHANCEMENT = Experiment(
     one_of_each(
         "enhancement",
         {
-            "quick": {
-                "task": Enhancement("chelsea", side=160),
-                "network": NetworkConfig.uniform(width=32, depth=4),
-                "settings": EARLY,
-            },
-            "laptop": {"task": Enhancement("chelsea", side=256), "network": NetworkConfig(), "settings": EARLY},
-            "paper": {
-                "task": Enhancement("project-page/Denoising/Color/25/F16_GT.png"),
-                "network": NetworkConfig(),
-                "settings": EARLY,
-            },
+            "quick": (Enhancement("chelsea", 128), NetworkConfig.uniform(width=32, depth=4), EARLY),
+            "laptop": (Enhancement("chelsea", 256), NetworkConfig(), EARLY),
+            "paper": (Enhancement("project-page/Denoising/Color/25/F16_GT.png"), NetworkConfig(), EARLY),
         },
     ),
 )

@@ -10,7 +10,7 @@ from dip_repro.study.tasks import Denoising, Restoration
 
 
 def failures(profile: str, side: int, width: int, depth: int, counts: tuple[int, ...]) -> tuple[Run, ...]:
-    """Return fits that are to fail: a texture, far past the best moment, from too few pixels, at too large a rate."""
+    """Return fits that fail: of a texture, far past the best moment, from too few pixels, at too large a rate."""
     grey, colour = (NetworkConfig.uniform(width, depth, out_channels=channels) for channels in (1, 3))
     texture, noisy = Denoising("grass", side), Denoising("coffee", side)
     few, half = Restoration("moon", side, missing=0.98), Restoration("coins", side)
@@ -28,7 +28,7 @@ FAILURES = Experiment(
     "Where the method fails",
     "When to stop, the texture of the denoising table, the learning rate; the rest is not in the paper",
     {
-        "quick": failures("quick", 48, 32, 3, (500, 900, 300, 200)),
+        "quick": failures("quick", 48, 32, 3, (400, 420, 100, 120)),
         "laptop": failures("laptop", 128, 128, 5, (1800, 3000, 600, 400)),
     },
 )

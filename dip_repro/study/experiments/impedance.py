@@ -3,86 +3,82 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import pandas as pd
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import spectra
+from dip_repro.study.comparisons import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Target
 
 KINDS = ("natural", "noisy", "shuffled", "phases", "noise")
 
 
-def impedance(profile: str, pictures: tuple[str, ...], seeds: int, side: int, network, iterations: int):
-    """Return a run for each kind of target, image and seed; σ_p = 0, so that the loss is the image's own.
+def comparison(
+    profile: str, images: Iterable[str], seeds: int, side: int, network: NetworkConfig, iterations: int
+) -> dict[Run, Cell]:
+    """Return a run for each kind of target, image and seed.
 
-    The paper does not state σ_p here.
+    σ_p is 0, so that the loss is that of the image itself; the paper does not state it here.
     """
-    return tuple(
-        Run(
-            f"impedance/{profile}-{kind}-{image}-{seed}",
-            Target(image, side, kind),
-            network,
-            Settings(iterations, sigma_p=0, report_every=5),
-            seed,
-        )
-        for kind in KINDS
-        for image in pictures
-        for seed in range(seeds)
-    )
+    settings = Settings(iterations, sigma_p=0, report_every=5)
+
+    def run(cell: Cell) -> Run:
+        name = f"impedance/{profile}-{cell.arm}-{cell.image}-{cell.seed}"
+        return Run(name, Target(cell.image, side, cell.arm), network, settings, cell.seed)
+
+    return crossed(run, ("fit",), KINDS, images, range(seeds))
 
 
-# Budget: laptop 30 runs of 600 steps of about 0.05 s, a quarter of an hour of 4 cores; paper wants a GPU.
+THREE = ("astronaut", "chelsea", "coffee")
+# Budget of laptop: 30 runs of 600 steps of about 0.05 s, a quarter of an hour of 4 cores; paper needs a GPU.
+COMPARISONS = {
+    "quick": comparison("quick", ("coffee",), 1, 64, NetworkConfig.uniform(width=32, depth=4), 120),
+    "laptop": comparison("laptop", THREE, 2, 128, NetworkConfig.uniform(width=64, depth=5), 600),
+    "paper": comparison("paper", THREE, 3, 256, NetworkConfig(), 10000),
+}
+CELLS = {run: cell for cells in COMPARISONS.values() for run, cell in cells.items()}
 IMPEDANCE = Experiment(
     "impedance",
     "What is fitted fast, and what is resisted, by frequency",
     "Learning curves, Fig. 2",
-    {
-        "quick": impedance("quick", ("astronaut", "coffee"), 1, 64, NetworkConfig.uniform(width=32, depth=4), 150),
-        "laptop": impedance(
-            "laptop", ("astronaut", "chelsea", "coffee"), 2, 128, NetworkConfig.uniform(width=64, depth=5), 600
-        ),
-        "paper": impedance("paper", ("astronaut", "chelsea", "coffee"), 3, 256, NetworkConfig(), 10000),
-    },
+    {profile: tuple(cells) for profile, cells in COMPARISONS.items()},
 )
 
 
-def by_kind(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
+def by_kind(runs: Iterable[Run], histories: list[pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
     """Return the histories of each kind of target."""
-    found: dict[str, list[pd.DataFrame]] = {kind: [] for kind in KINDS}
-    for run, history in zip(runs, histories, strict=True):
-        assert isinstance(run.task, Target)  # as in all runs of "impedance"
-        found[run.task.kind].append(history)
-    return found
+    found = list(zip(runs, histories, strict=True))
+    return {kind: [history for run, history in found if CELLS[run].arm == kind] for kind in KINDS}
 
 
-def speeds(runs: tuple[Run, ...], histories: list[pd.DataFrame]) -> pd.DataFrame:
-    """Return a row for each (kind, image, seed): when it was fitted, in iterations; inf: not within the run.
+def speeds(runs: Iterable[Run], histories: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return after how many iterations each target is fitted, indexed by kind, image and seed; inf: not in the run.
 
-    tenth: until a tenth of the target's variance is left; each of `spectra.BANDS`: until half of its power is; loss: at
-    the end.
+    tenth : a tenth of the target's variance is left.
+    each of `spectra.BANDS` : half of its power is left.
+    loss : at the end of the run.
     """
-    rows = []
-    for run, history in zip(runs, histories, strict=True):
-        assert isinstance(run.task, Target)  # as in all runs of "impedance"
+
+    def row(run: Run, history: pd.DataFrame) -> dict[str, float]:
+        assert isinstance(run.task, Target)  # as in all runs of this study
         target = run.task.target(run.seed)
         variance = float((target - target.mean((1, 2), keepdim=True)).square().mean())
-        rows.append(
-            {"kind": run.task.kind, "image": run.task.image, "seed": run.seed}
-            | {"tenth": first_below(history, "loss", 0.1 * variance)}
-            | {band: first_below(history, band, 0.5) for band in spectra.BANDS}
-            | {"loss": history.loss.iloc[-1]}
-        )
-    return pd.DataFrame(rows).set_index(["kind", "image", "seed"])
+        bands = {band: first_below(history, band, 0.5) for band in spectra.BANDS}
+        return {"tenth": first_below(history, "loss", 0.1 * variance)} | bands | {"loss": history.loss.iloc[-1]}
+
+    found = {run: row(run, history) for run, history in zip(runs, histories, strict=True)}
+    return tidy(CELLS, found).droplevel("task").rename_axis(index={"arm": "kind"})
 
 
 def resistance(found: pd.DataFrame, iterations: int) -> dict[str, float | tuple[float, float]]:
-    """Return the quantities of the claims of notebook 10, extremes over images and seeds, from `speeds`.
+    """Return the quantities of the claims of notebook 10, from `speeds`: extremes over images and seeds.
 
-    What is not reached within the run's `iterations` is only known to take longer: an interval. A ratio of two that are
-    not reached is NaN, and so is an extreme over it.
+    What is not reached within the `iterations` of the run takes longer, and nothing more is known: an interval. A ratio
+    of two that are not reached is NaN, and so is an extreme over it.
     """
     lowest, *_, highest = spectra.BANDS
     natural, noise = found.loc["natural"], found.loc["noise"]
@@ -98,5 +94,6 @@ def resistance(found: pd.DataFrame, iterations: int) -> dict[str, float | tuple[
 
 
 def first_below(history: pd.DataFrame, column: str, level: float) -> float:
-    """Return the first iteration at which a column of a history is at most `level`, inf where it never is."""
-    return history.iteration[history[column] <= level].min() if (history[column] <= level).any() else math.inf
+    """Return the first iteration at which a column of a history is at most `level`; inf where it never is."""
+    reached = history.iteration[history[column] <= level]
+    return reached.min() if len(reached) else math.inf

@@ -7,7 +7,14 @@ from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Inpainting
 
+PAGE = "repository/inpainting"
 WORDS = "the deep image prior restores what was written over"
+
+
+def published(image: str, z: str = "noise") -> Inpainting:
+    """Return the task of a picture that the authors published, with its mask."""
+    return Inpainting(f"{PAGE}/{image}.png", mask=f"{PAGE}/{image}_mask.png", z=z)
+
 
 TEXT = Experiment(
     "text",
@@ -16,28 +23,20 @@ TEXT = Experiment(
     one_of_each(
         "text",
         {
-            "quick": {
-                "task": Inpainting("astronaut", side=64, text=WORDS, height=9),
-                "network": NetworkConfig.uniform(width=32, depth=4),
-                "settings": Settings(iterations=800),
-            },
-            "laptop": {
-                "task": Inpainting("astronaut", side=256, text=WORDS, height=16),
-                "network": NetworkConfig(),
-                "settings": Settings(iterations=2000),
-            },
-            "paper": {
-                "task": Inpainting("repository/inpainting/kate.png", mask="repository/inpainting/kate_mask.png"),
-                "network": NetworkConfig(),
-                "settings": Settings(iterations=6000),
-            },
+            "quick": (
+                Inpainting("astronaut", 64, text=WORDS, height=9),
+                NetworkConfig.uniform(width=32, depth=3),
+                Settings(400),
+            ),
+            "laptop": (Inpainting("astronaut", 256, text=WORDS, height=16), NetworkConfig(), Settings(2000)),
+            "paper": (published("kate"), NetworkConfig(), Settings(6000)),
         },
     ),
 )
 
 
 def library(channels: int, depth: int, skip: int = 0, wide_skips: bool = False) -> NetworkConfig:
-    """Return the hourglass of the library hole, cut to `depth`; "U-Net" is it with skips as wide as each level."""
+    """Return the hourglass of the library hole, cut to `depth`; with `wide_skips` they are as wide as each level."""
     n_d = (16, 32, 64, 128, 128, 128)[:depth]
     n_s = n_d if wide_skips else (skip,) * depth
     k_d, k_u, k_s = (3,) * depth, (5,) * depth, (1,) * depth
@@ -46,7 +45,8 @@ def library(channels: int, depth: int, skip: int = 0, wide_skips: bool = False) 
     )
 
 
-def hole_runs(profile: str, task: Inpainting, settings: Settings, channels: int, deep: int) -> tuple[Run, ...]:
+def holes(profile: str, task: Inpainting, settings: Settings, channels: int, deep: int) -> dict[str, Run]:
+    """Return one run for each network, by the name of the network."""
     networks: dict[str, NetworkConfig | ResNetConfig] = {
         "deep": library(channels, deep),
         "shallow": library(channels, depth=2),
@@ -54,26 +54,23 @@ def hole_runs(profile: str, task: Inpainting, settings: Settings, channels: int,
         "unet": library(channels, deep, wide_skips=True),
         "resnet": ResNetConfig(out_channels=channels),
     }
-    return tuple(Run(f"hole/{profile}-{name}", task, network, settings) for name, network in networks.items())
+    return {name: Run(f"hole/{profile}-{name}", task, network, settings) for name, network in networks.items()}
 
 
+QUICK = holes("quick", Inpainting("brick", 64), Settings(120, sigma_p=0), channels=1, deep=5)
+HOLES = {
+    "quick": {name: QUICK[name] for name in ("deep", "shallow", "skips")},
+    "laptop": holes("laptop", Inpainting("brick", 256), Settings(2000, sigma_p=0), channels=1, deep=6),
+    "paper": holes("library", published("library"), Settings(5000, learning_rate=0.1, sigma_p=0), channels=3, deep=6),
+}
 HOLE = Experiment(
     "hole",
     "A large hole, filled by networks of several depths and kinds",
     "Large-hole inpainting (library, vase), Sec. 4",
-    {
-        "quick": hole_runs("quick", Inpainting("brick", side=64), Settings(300, sigma_p=0), channels=1, deep=5)[:3],
-        "laptop": hole_runs("laptop", Inpainting("brick", side=256), Settings(2000, sigma_p=0), channels=1, deep=6),
-        "paper": hole_runs(
-            "library",
-            Inpainting("repository/inpainting/library.png", mask="repository/inpainting/library_mask.png"),
-            Settings(5000, learning_rate=0.1, sigma_p=0),
-            channels=3,
-            deep=6,
-        ),
-    },
+    {profile: tuple(runs.values()) for profile, runs in HOLES.items()},
 )
 
+FROM_MESH = NetworkConfig(in_channels=2, n_s=(0,) * 5)
 MESH = Experiment(
     "mesh",
     "A large hole, filled from a mesh grid",
@@ -81,18 +78,8 @@ MESH = Experiment(
     one_of_each(
         "mesh",
         {
-            "laptop": {
-                "task": Inpainting("coffee", side=256, z="mesh"),
-                "network": NetworkConfig(in_channels=2, n_s=(0,) * 5),
-                "settings": Settings(2000),
-            },
-            "paper": {
-                "task": Inpainting(
-                    "repository/inpainting/vase.png", mask="repository/inpainting/vase_mask.png", z="mesh"
-                ),
-                "network": NetworkConfig(in_channels=2, n_s=(0,) * 5),
-                "settings": Settings(5000),
-            },
+            "laptop": (Inpainting("coffee", 256, z="mesh"), FROM_MESH, Settings(2000)),
+            "paper": (published("vase", z="mesh"), FROM_MESH, Settings(5000)),
         },
     ),
 )

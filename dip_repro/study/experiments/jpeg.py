@@ -12,7 +12,7 @@ JPEG = Experiment(
     "JPEG's blocks removed; left running, they return",
     "JPEG artefacts (snail), Fig. 4",
     {
-        "quick": (Run("jpeg/quick-chelsea", Jpeg("chelsea", side=96), SNAIL, Settings(1200)),),
+        "quick": (Run("jpeg/quick-chelsea", Jpeg("chelsea", side=64), SNAIL, Settings(500)),),
         "laptop": (Run("jpeg/laptop-chelsea", Jpeg("chelsea", side=256), SNAIL, Settings(2400)),),
         "paper": tuple(
             Run(f"jpeg/{name}", Jpeg("repository/denoising/snail.jpg", quality=None), SNAIL, Settings(iterations))

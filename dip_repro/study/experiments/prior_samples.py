@@ -6,7 +6,7 @@ from dip_repro.networks import NetworkConfig, ResNetConfig
 
 
 def priors(width: int) -> dict[str, NetworkConfig | ResNetConfig]:
-    """Return the networks whose untrained outputs are compared; only what their names say differs."""
+    """Return the networks whose untrained outputs are compared. They differ only in what their names say."""
     without = {scales: NetworkConfig.uniform(width, scales, skip=0) for scales in (1, 3, 5)}
     return {
         **{f"{scales} scales" if scales > 1 else "1 scale": network for scales, network in without.items()},

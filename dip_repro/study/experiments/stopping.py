@@ -1,12 +1,13 @@
-"""The study of stopping: which rule comes nearest to the best moment, which only the truth tells.
+"""Notebook 13: which stopping rule comes nearest to the best moment, which only the truth tells.
 
-Each fit is run once, for longer than is good for it, and logs the signals of all rules; the rules are then replayed on
-its record. The rule of held-out pixels needs a fit of its own, without them. The parameters are those of the smallest
-mean gap on the set "stopping-tuning" (`tuned`), written down before the set "stopping" is run: it shares neither image
-nor level with the first. Gap: the best PSNR of the run's iterates and averages, less the PSNR of what the rule keeps.
+Each fit runs longer than is good for it, and logs the signals of all rules; the rules are then replayed on its record.
+The rule of held-out pixels needs a fit of its own, without these pixels. The parameters of each rule have the smallest
+mean gap on the set "stopping-tuning" (`tuned`). They were fixed before the set "stopping" was run, which shares neither
+images nor levels with the first. The gap is the best PSNR of the iterates and averages of a run, less the PSNR of what
+the rule keeps.
 
-Budget: the profile `quick`, 54 fits of 600 iterations, 13 minutes of one core; `laptop`, 108 fits of 2000 iterations at
-96 × 96, 3 hours of one core.
+Budget: `quick`, 54 fits of 600 iterations, 13 minutes of one core; `laptop`, 108 fits of 2000 iterations at 96 × 96,
+3 hours of one core.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dip_repro import stopping
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import records
-from dip_repro.study.runs import RESULTS, Experiment, Run, prepare
+from dip_repro.study.runs import RESULTS, Experiment, Run, finished, prepare
 from dip_repro.study.tasks import Damage, Problem
 
 # By kind of damage (`Damage` has the units), from weak to strong.
@@ -49,7 +50,7 @@ HELD_OUT = 0.1  # of the known pixels
 
 
 def fits(name: str, side: int, iterations: int, images: dict[str, int], cases: list[tuple], twins: set) -> tuple:
-    """Return the runs of `cases`, (kind, level, image); then, for images of `twins`, those with pixels held out."""
+    """Return a run for each of `cases`, (kind, level, image); then the twins, with held-out pixels, of some images."""
     whole = tuple(
         Run(
             f"{name}-{kind}-{level:g}-{image}",
@@ -60,17 +61,17 @@ def fits(name: str, side: int, iterations: int, images: dict[str, int], cases: l
         )
         for kind, level, image in cases
     )
-    return whole + tuple(without_held_out(run) for run in whole if run.task.image in twins)
+    return whole + tuple(twin(run) for run in whole if run.task.image in twins)
 
 
-def without_held_out(run: Run) -> Run:
+def twin(run: Run) -> Run:
     """Return the same run with a share of the known pixels held out."""
     assert isinstance(run.task, Damage)  # as in all runs of this study
     return replace(run, name=f"{run.name}-held-out", task=replace(run.task, held_out=HELD_OUT))
 
 
 def rotated(levels: dict[str, tuple], images: list[str]) -> list[tuple]:
-    """Return a case for each image and kind, image by image; the levels are shared out, so that each is had once."""
+    """Return a case for each image and kind; the levels are shared out over the images, so that each occurs."""
     kinds = list(enumerate(levels.items()))
     return [(kind, steps[(i + j) % len(steps)], image) for i, image in enumerate(images) for j, (kind, steps) in kinds]
 
@@ -78,7 +79,7 @@ def rotated(levels: dict[str, tuple], images: list[str]) -> list[tuple]:
 def study(
     name: str, title: str, levels: dict[str, tuple], images: dict[str, int], twins: int, laptop_twins: int
 ) -> Experiment:
-    """`quick` has an image for each level, `laptop` two; of so many images are there `twins`, with pixels held out."""
+    """Return an experiment: `quick` has one image for each level, `laptop` two; so many of them have twins."""
     every, few = list(images), list(images)[: len(levels["gaussian"])]
     return Experiment(
         name,
@@ -103,10 +104,6 @@ class Candidate:
     criterion: stopping.Criterion
     keep: str
 
-    @property
-    def holds_out(self) -> bool:
-        return self.signal.startswith("held_")
-
 
 PATIENCE = (50, 100, 200, 400)
 KEEP = ("image", "average")
@@ -128,7 +125,7 @@ CANDIDATES = {
 }
 
 
-# The best of each on the tuning set, the winner first: what `tuned` says of all its records, before "stopping" was run.
+# The best candidate of each rule on the tuning set, the best rule first: what `tuned` said before "stopping" was run.
 CHOSEN = {
     "quick": {
         "moving variance": Candidate("variance_20", stopping.Lowest(50), "average"),
@@ -149,12 +146,12 @@ OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "sa
 
 
 def judged(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the `outcomes` of the chosen rules on the set that they were not tuned on."""
+    """Return the `outcomes` of the chosen rules on the set that was not used for tuning."""
     return outcomes(STOPPING.runs(profile), {name: [chosen] for name, chosen in CHOSEN[profile].items()}, folder)
 
 
 def measured(found: pd.DataFrame, winner: str) -> dict[str, float]:
-    """Return the quantities of the claims of notebook 13 on the rule that won, in dB; none of no outcomes."""
+    """Return the quantities of the claims of notebook 13 on the best rule, in dB; none where there are no outcomes."""
     if not len(found):
         return {}
     gap, of_count = (found.gap[found.rule == rule] for rule in (winner, "fixed count"))
@@ -166,54 +163,52 @@ def measured(found: pd.DataFrame, winner: str) -> dict[str, float]:
 
 
 def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return one row for each finished run and candidate: what it costs and saves.
+    """Return one row for each finished run and candidate.
 
-    rule, candidate, kind, level, image; kept and stopped: iterations; saved: the share of the iterations not run;
-    best: the highest PSNR of the run, in dB; gap: that less the PSNR of what was kept, also where pixels were held out.
+    rule, candidate, kind, level, image. kept, stopped : iterations. saved : the share of the iterations not run.
+    best : the highest PSNR of the run with all pixels, in dB. gap : `best` less the PSNR of what was kept.
     """
-    histories = {run: load(run, folder) for run in runs if (folder / f"{run.name}.json").exists()}
+    histories = {run: by_iteration(record) for run, record in finished(runs, folder).items()}
     rows = []
     for run, history in histories.items():
-        if isinstance(run.task, Damage) and run.task.held_out:
+        assert isinstance(run.task, Damage)  # as in all runs of this study
+        if run.task.held_out:
             continue
         best = history[["psnr", "psnr_average"]].max().max()
-        for rule, candidate in ((rule, c) for rule, candidates in rules.items() for c in candidates):
-            seen = histories.get(without_held_out(run)) if candidate.holds_out else history
+        for rule, candidate in ((rule, candidate) for rule, every in rules.items() for candidate in every):
+            seen = history if candidate.signal in history else histories.get(twin(run))
             if seen is None or candidate.signal not in seen:
                 continue
             kept, stopped = stopping.replay(list(seen[candidate.signal].items()), candidate.criterion)
             score = seen["psnr" if candidate.keep == "image" else "psnr_average"][kept]
-            rows.append(
-                {"rule": rule, "candidate": candidate}
-                | {name: getattr(run.task, name) for name in ("kind", "level", "image")}
-                | {"kept": kept, "stopped": stopped, "saved": 1 - stopped / seen.index[-1]}
-                | {"best": best, "gap": best - score}
-            )
+            place = (rule, candidate, run.task.kind, run.task.level, run.task.image)
+            rows.append((*place, kept, stopped, 1 - stopped / seen.index[-1], best, best - score))
     return pd.DataFrame(rows, columns=OUTCOME).astype({"gap": float, "saved": float})
 
 
+def by_iteration(record: dict) -> pd.DataFrame:
+    """Return the history of a record, indexed by iteration."""
+    return records.history(record).set_index("iteration")
+
+
 def by_kind(found: pd.DataFrame, rules: Iterable[str]) -> pd.DataFrame:
-    """Return the gap of `rules` in dB, by kind of damage and over all: median, 90th percentile; and what each saves."""
+    """Return the gap of each rule in dB, its median and 90th percentile, by kind of damage and over all."""
     table = {}
     for rule in rules:
         mine = found[found.rule == rule]
-        row: dict[tuple[str, str], float] = {}
-        for kind in (*LEVELS, "all"):
-            gap = mine.gap if kind == "all" else mine.gap[mine.kind == kind]
-            row |= {(kind, "median"): gap.median(), (kind, "90 %"): gap.quantile(0.9)}
+        gaps = {kind: mine.gap[mine.kind == kind] for kind in LEVELS} | {"all": mine.gap}
+        row = {
+            (kind, what): gap.quantile(q) for kind, gap in gaps.items() for what, q in (("median", 0.5), ("90 %", 0.9))
+        }
         table[rule] = row | {("all", "iterations saved"): mine.saved.median()}
     return pd.DataFrame.from_dict(table, orient="index")
 
 
-def load(run: Run, folder: Path) -> pd.DataFrame:
-    return records.history(records.load(folder / f"{run.name}.json")).set_index("iteration")
-
-
 def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the candidate of the smallest mean gap of each rule on the tuning set, the best rule first.
+    """Return the candidate with the smallest mean gap of each rule on the tuning set, the best rule first.
 
-    Rules that know every kind of damage are ordered by `shared`, their mean gap on the runs that all of them know: the
-    first is the one that wins. The others come last.
+    Rules that apply to every kind of damage are ordered by `shared`, their mean gap on the runs that all of them have.
+    The other rules come last.
     """
     found = outcomes(TUNING.runs(profile), CANDIDATES, folder)
     means = found.groupby(["rule", "candidate"], sort=False).gap.mean().reset_index()
@@ -229,14 +224,14 @@ def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
 def live(
     run: Run, chosen: dict[str, Candidate], device: str = "auto"
 ) -> tuple[Problem, pd.DataFrame, dict[str, stopping.Rule]]:
-    """Run a fit, and its twin with pixels held out, to their ends under the eyes of every rule that can see them.
+    """Perform a run and its twin to their ends, and show them to every rule that can follow them.
 
-    Returns the problem, the history of the fit with every pixel, and the rules with what each of them kept.
+    Returns the problem, the history of the fit with all pixels, and the rules with what each of them kept.
     """
     rules: dict[str, stopping.Rule] = {}
     problems, histories = [], []
-    for one in (run, without_held_out(run)):
-        signals = one.task.problem(run.seed).signals  # not those of the log: each has a memory
+    for one in (run, twin(run)):
+        signals = one.task.problem(run.seed).signals  # new ones: those of the log have a memory of their own
         able = {name: c for name, c in chosen.items() if c.signal in signals}
         rules |= {name: stopping.Rule(name, signals[c.signal], c.criterion, c.keep) for name, c in able.items()}
         problem, fit = prepare(one, device, progress=True)
@@ -249,11 +244,12 @@ def live(
 
 
 def agrees(history: pd.DataFrame, run: Run, folder: Path = RESULTS, within_db: float = 0.5) -> bool:
-    """Return whether a fit made again follows its record: only then are the records taken as evidence.
+    """Return whether a fit performed again follows its record; only then do the records count as evidence.
 
-    By the median difference of the averages' PSNR: machines differ in rounding, and a fit magnifies that.
+    The median difference of the PSNR of the averages decides: machines differ in rounding, and a fit magnifies that.
     """
-    if not (folder / f"{run.name}.json").exists():
+    record = finished([run], folder).get(run)
+    if record is None:
         return False
-    difference = history.set_index("iteration").psnr_average - load(run, folder).psnr_average
+    difference = history.set_index("iteration").psnr_average - by_iteration(record).psnr_average
     return bool(difference.abs().median() < within_db)
