@@ -64,7 +64,7 @@ def decimated(image: Tensor, factor: int) -> Tensor:
     """Return (C, H, W) scaled down by `factor` with Pillow's LANCZOS (a = 3), in 8 bits.
 
     The authors made their x0 in this way, and not with the Lanczos2 of their data term: their "no prior" images show
-    it (readings 9 and 24; `tables.decimations`).
+    it (readings 9 and 24; `super_resolution.decimations`).
     """
     rows, columns = image.shape[-2:]
     if rows % factor or columns % factor:

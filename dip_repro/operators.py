@@ -66,7 +66,7 @@ class Decimation(nn.Module):
     The paper does not say (reading 9) where c_j is and how the image continues beyond its border. Here
     c_j = tj + (t − 1)/2 + `phase`, in pixels of the large image: with `phase` = 0 it is the middle of the t pixels that
     sample j replaces. `border` is "replicate" or "reflect". The defaults explain the authors' outputs best
-    (`tables.decimations`).
+    (`super_resolution.decimations`).
 
     Raises
     ------

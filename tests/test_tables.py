@@ -275,21 +275,23 @@ def test_the_index_names_claims_and_experiments_that_exist():
 
 
 def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
-    assert report.notebooks() == sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
-    for chapter in map(report.chapter, report.notebooks()):
-        heading = nbformat.read(chapter.path, as_version=4).cells[0].source.partition("\n")[0]
-        assert heading.lstrip("# 0123456789.·") == chapter.title[3:] and chapter.path.name.startswith(chapter.number)
-        assert chapter.figure.exists() and chapter.figure.name.startswith(chapter.number)
-        assert set(claims.verdicts(chapter.number).index) == {claim.id for claim in claims.of(chapter.number)}
-        assert chapter.verdict
+    entries = report.declared("notebook")
+    notebooks = {path.name: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
+    assert [entry["file"] for entry in entries] == list(notebooks)
+    for entry in entries:
+        number = entry["number"]
+        heading = nbformat.read(notebooks[entry["file"]], as_version=4).cells[0].source.partition("\n")[0]
+        assert heading.lstrip("# 0123456789.·") == entry["title"] and entry["file"].startswith(number)
+        assert entry["figure"].startswith(number) and (figures.FIGURES / f"{entry['figure']}.png").exists()
+        assert set(claims.verdicts(number).index) == {claim.id for claim in claims.of(number)}
 
 
 def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
         report.contents()
-    for chapter in map(report.chapter, report.notebooks()):
-        claims.conclude(chapter.number, "quick", {claim.quantity: math.nan for claim in claims.of(chapter.number)})
+    for number in (entry["number"] for entry in report.declared("notebook")):
+        claims.conclude(number, "quick", {claim.quantity: math.nan for claim in claims.of(number)})
     verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
     assert "3 no (profile quick)" in verdicts[0] and not any(" yes" in line for line in verdicts)
     assert "not reproduced at small size" in report.index() and " | reproduced at" not in report.index()

@@ -7,14 +7,17 @@ import math
 import tomllib
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.runtime import DATA, UserError, written_whole
+from dip_repro.runtime import CHECKOUT, DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
 OUTCOMES = ("yes", "no", "undecided")
-VERDICTS = DATA / "verdicts"  # one file for each notebook, written by its closing cell
+VERDICTS = (
+    DATA / "verdicts" if CHECKOUT else Path("verdicts")
+)  # one file for each notebook, written by its closing cell
 Measured = float | tuple[float, float]  # a number, or an interval
 Quantities = dict[str, Measured]  # by name
 

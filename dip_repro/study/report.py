@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import tomllib
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.runtime import DATA, ROOT, UserError, written_whole
+from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, tables
-from dip_repro.study.experiments import ambiguities
+from dip_repro.study.experiments import ambiguities, lookup
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -20,18 +18,14 @@ FORMATS = {
     "markdown": lambda frame: tables.markdown(tables.shown(frame)),
     "csv": lambda frame: frame.round(4).to_csv().rstrip("\n"),
 }
-NOTEBOOKS = ROOT / "notebooks"
-README, CONTENTS = ROOT / "README.md", NOTEBOOKS / "README.md"
+README, CONTENTS = ROOT / "README.md", ROOT / "notebooks" / "README.md"
 INDEX, GUIDE, LAPTOP = DATA / "INDEX.md", DATA / "GUIDE.md", DATA / "LAPTOP.md"
 PAPER = "the paper's settings"  # of `tables.COLUMNS`
 
 
 def formatted(frame: pd.DataFrame, format: str) -> str:
     """Return a table as text, in one of `FORMATS`."""
-    if format not in FORMATS:
-        near = difflib.get_close_matches(format, FORMATS, n=1, cutoff=0)
-        raise UserError(f"no format {format!r}; did you mean {near[0]}? (there are {', '.join(FORMATS)})")
-    return FORMATS[format](frame)
+    return lookup("format", format, FORMATS)(frame)
 
 
 def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
@@ -147,55 +141,27 @@ def declared(kind: str) -> list[dict]:
     return tomllib.loads((DATA / "index.toml").read_text(encoding="utf-8"))[kind]
 
 
-@dataclass(frozen=True)
-class Chapter:
-    """A notebook: what data/index.toml says of it, and its verdicts. `title` begins with its number."""
-
-    number: str
-    path: Path
-    title: str
-    place: str
-    claim: str
-    figure: Path
-
-    @property
-    def verdict(self) -> str:
-        """How many of its claims hold, and in which profile."""
-        return claims.counted(claims.verdicts(self.number))
-
-
-def chapter(path: Path) -> Chapter:
-    """Return what is said of the notebook at `path`."""
-    entry = next(entry for entry in declared("notebook") if entry["file"] == path.name)
-    number, title, figure = entry["number"], entry["title"], ROOT / "figures" / f"{entry['figure']}.png"
-    return Chapter(number, path, f"{number} {title}", entry.get("place", "not in the paper"), entry["claim"], figure)
-
-
-def notebooks() -> list[Path]:
-    """Return the paths of the notebooks in their order."""
-    return [NOTEBOOKS / entry["file"] for entry in declared("notebook")]
-
-
 def contents() -> str:
     """Return the page of the notebooks: of each a picture, its claims, and what the paper says; then what failed."""
     parts, failed = [], []
-    for one in map(chapter, notebooks()):
-        link, holds = f"[{one.title}]({one.path.name})", claims.verdicts(one.number).holds
+    for entry in declared("notebook"):
+        number, file = entry["number"], entry["file"]
+        title, verdicts = f"{number} {entry['title']}", claims.verdicts(number)
         parts += [
             f"""\
-## {link}
+## [{title}]({file})
 
-[<img src="../figures/{one.figure.name}" alt="{one.title}" width="480">]({one.path.name})
+[<img src="../figures/{entry["figure"]}.png" alt="{title}" width="480">]({file})
 
-*In the paper*: {one.place}. *Claims*: {one.verdict}.
+*In the paper*: {entry.get("place", "not in the paper")}. *Claims*: {claims.counted(verdicts)}.
 
-{one.claim}
+{entry["claim"]}
 """
         ]
         failed += [
-            {"claim": claim.statement, "the paper": claim.paper, "notebook": link}
-            for claim in claims.of(one.number)
-            if holds[claim.id] == "no"
+            {"claim": claim.statement, "the paper": claim.paper, "notebook": f"[{title}]({file})"}
+            for claim in claims.of(number)
+            if verdicts.holds[claim.id] == "no"
         ]
     chapters = "\n".join(parts)
     return f"""\

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import math
 import tomllib
@@ -18,7 +17,7 @@ from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import records
 from dip_repro.study.claims import Whole
 from dip_repro.study.comparisons import interval
-from dip_repro.study.experiments import RESTORATIONS, declared, denoising, restoration, super_resolution
+from dip_repro.study.experiments import RESTORATIONS, declared, denoising, lookup, restoration, super_resolution
 from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
@@ -28,7 +27,6 @@ OF_TWO = "mean of two runs"
 MARGIN, OUTLYING = 0.3, 0.5  # dB: an interval within the first is reproduced; a cell beyond the second is explained
 LEVEL = 0.1  # dB: less is no difference
 COLUMNS = {"the paper's settings": "scored", "ours": "ours"}
-LABELS = {"image": "last iterate", "average": "average"}
 ROW = ("last iterate", "average", "scored", "iterations", "seconds", "device")
 
 
@@ -98,11 +96,8 @@ TABLES = {
 
 
 def find(name: str) -> Table:
-    """Return the table called `name`, or suggest the nearest."""
-    if name not in TABLES:
-        near = difflib.get_close_matches(name, TABLES, n=1, cutoff=0)
-        raise UserError(f"no table {name!r}; did you mean {near[0]}? (the tables are {', '.join(TABLES)})")
-    return TABLES[name]
+    """Return the table called `name`."""
+    return lookup("table", name, TABLES)
 
 
 def counted(folder: Path) -> tuple[list[dict], list[str]]:
@@ -141,26 +136,21 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     table = find(name)
     methods = published(table)
     authors = methods.pop(table.authors)
-    found = {image: row(record) for image, record in done(name, folder).items()}
-    run = pd.DataFrame(found.values(), index=list(found), columns=ROW).reindex(methods.index)
-    run = run.astype(dict.fromkeys(ROW[:-1], float))
-    ours = pd.Series(of_two(table, folder), dtype=float) if table.ours.of else run["average"]
-    frame = run[["last iterate", "average", "scored"]].assign(authors=authors, difference=run.scored - authors)
-    frame["ours"] = ours.reindex(frame.index)
+    rows = {image: row(record) for image, record in done(name, folder).items()}
+    run = pd.DataFrame.from_dict(rows, orient="index", columns=ROW).reindex(methods.index)
+    frame = run[[*ROW[:3]]].astype(float).assign(authors=authors)
+    frame["difference"] = frame.scored - authors
+    frame["ours"] = pd.Series(of_two(table, folder), frame.index, float) if table.ours.of else frame.average
     frame["ours − authors"] = frame.ours - authors
-    return frame.join(methods).join(run[["iterations", "seconds", "device"]])
+    return frame.join(methods).join(run[[*ROW[3:]]].astype({"iterations": float, "seconds": float}))
 
 
-def row(record: dict) -> dict:
-    """Return what a record says of its cell."""
-    run, provenance = record["run"], record["provenance"]
+def row(record: dict) -> tuple:
+    """Return what a record says of its cell, in the order of `ROW`."""
+    scores, run, provenance = record["scores"], record["run"], record["provenance"]
     precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
-    return {label: record["scores"][name] for name, label in LABELS.items()} | {
-        "scored": records.score(record),
-        "iterations": run["iterations"],
-        "seconds": run["seconds"],
-        "device": provenance["device"] + precision,
-    }
+    of_run = run["iterations"], run["seconds"], provenance["device"] + precision
+    return scores["image"], scores["average"], records.score(record), *of_run
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
@@ -261,6 +251,15 @@ def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
         }
     columns = ["corrupted", "baseline", "which", "ours", "difference", "outcome", "iterations", "seconds"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
+def over_baselines(name: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return by how many dB each finished `laptop` run is above each of its baselines: a row a run, a column each."""
+    stored, rows = derived(folder), {}
+    for run, record in laptop(name, folder).items():
+        of_run = stored.get((record["name"], record["key"]), {})
+        rows[run] = {what: records.score(record) - psnr for what, psnr in of_run.items()}
+    return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object))
 
 
 def in_short(*names: str) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+from collections.abc import Mapping
 
 from dip_repro.runtime import UserError
 from dip_repro.study import records
@@ -35,22 +36,27 @@ DECLARED = (
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
 
+def lookup(what: str, name: str, among: Mapping):
+    """Return the value of `name` in a mapping, or raise a UserError that suggests the nearest name."""
+    if name not in among:
+        near = difflib.get_close_matches(name, among, n=1, cutoff=0)
+        raise UserError(f"no {what} {name!r}; did you mean {near[0]}?")
+    return among[name]
+
+
 def find(name: str) -> Experiment:
-    """Return the experiment called `name`, or suggest the nearest."""
-    if name not in EXPERIMENTS:
-        near = difflib.get_close_matches(name, EXPERIMENTS, n=1, cutoff=0)
-        raise UserError(f"no experiment {name!r}; did you mean {near[0]}? (`dip-repro list` names them)")
-    return EXPERIMENTS[name]
+    """Return the experiment called `name`."""
+    return lookup("experiment", name, EXPERIMENTS)
 
 
 def matching(wanted: str, profile: str) -> tuple[Run, ...]:
     """Return the runs of the experiment called `wanted`, or those whose names match it as a pattern ("sr4-set5/*")."""
     if "/" not in wanted:
         return find(wanted).runs(profile)
-    every = [run for experiment in DECLARED for run in experiment.profiles.get(profile, ())]
-    found = tuple(run for run in every if fnmatch.fnmatchcase(run.name, wanted))
+    every = {run.name: run for experiment in DECLARED for run in experiment.profiles.get(profile, ())}
+    found = tuple(every[name] for name in fnmatch.filter(every, wanted))
     if not found:
-        near = difflib.get_close_matches(wanted, [run.name for run in every], n=1, cutoff=0)
+        near = difflib.get_close_matches(wanted, every, n=1, cutoff=0)
         raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")
     return found
 
