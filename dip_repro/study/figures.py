@@ -33,14 +33,14 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": plt.cycler(color=COLOURS),
-    "figure.constrained_layout.use": True,
 }
 
 
 def panels(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 3.6), **named) -> tuple[Figure, np.ndarray]:
     """Return a figure of this size in inches, and its axes, (rows, columns)."""
+    figure = plt.figure(figsize=size, layout="constrained")  # outside: Jupyter shows none that is made in a context
     with plt.rc_context(STYLE):
-        return plt.subplots(rows, columns, figsize=size, squeeze=False, **named)
+        return figure, figure.subplots(rows, columns, squeeze=False, **named)
 
 
 def legend(axis: Axes, size: float = 9, **named) -> None:
@@ -370,8 +370,9 @@ def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
     """Draw the map of each spread over that of the error, both in grey levels, and the error against the spread."""
     names, kinds = list(spreads), ("spread", "error")
     layout: list[HashableList[str]] = [[*(f"{name} {what}" for name in names), *["diagram"] * 2] for what in kinds]
+    figure = plt.figure(figsize=(2.2 * len(names) + 5, 4.6), layout="constrained")
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplot_mosaic(layout, figsize=(2.2 * len(names) + 5, 4.6))
+        axes = figure.subplot_mosaic(layout)
     diagram = axes["diagram"]
     for (name, seen), colour in zip(spreads.items(), (BLUE, ORANGE, INK), strict=False):
         for what, values in zip(kinds, (seen.std, seen.mean - truth), strict=True):
