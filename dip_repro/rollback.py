@@ -22,7 +22,7 @@ def jumped(loss: float, rows: list[dict], settings, image: Tensor, x0: Tensor) -
     sound = [row["loss"] for row in rows if not row["rolled_back"]]
     first, previous = (sound[0], sound[-1]) if sound else (0.0, math.inf)
     steady = loss <= previous + settings.rollback_threshold * first and loss <= settings.rollback_ratio * previous
-    return not steady or bool(image.std((-2, -1)).max() < FLAT * x0.std())
+    return not steady or bool(image.std((-2, -1)).max() < FLAT * x0.std(correction=0))
 
 
 def roll_back(fit) -> None:

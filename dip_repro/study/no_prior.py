@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +27,21 @@ class Pixels(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.image
+
+
+@dataclass(frozen=True)
+class PixelsConfig:
+    """`Pixels` of `size` in the place of a network, where an experiment declares one; they start about `grey`."""
+
+    size: tuple[int, int]
+    channels: int = 3
+    grey: float = 0.5
+    in_channels: ClassVar[int] = 1  # of a z that is not looked at
+
+    def build(self, seed: int = 0) -> Pixels:
+        pixels = Pixels(self.channels, self.size, seed)
+        pixels.image.data += self.grey - 1 / 20
+        return pixels
 
 
 class WithVariation(nn.Module):

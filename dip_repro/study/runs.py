@@ -19,13 +19,16 @@ from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
 from dip_repro.runtime import CHECKOUT, ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import records
+from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.tasks import (
+    Activation,
     Damage,
     Denoising,
     Enhancement,
     Flash,
     Inpainting,
     Jpeg,
+    PreImage,
     Problem,
     Restoration,
     SuperResolution,
@@ -45,8 +48,20 @@ class Run:
     """
 
     name: str
-    task: Denoising | Damage | Jpeg | Restoration | Inpainting | SuperResolution | Flash | Enhancement | Target
-    network: NetworkConfig | ResNetConfig
+    task: (
+        Denoising
+        | Damage
+        | Jpeg
+        | Restoration
+        | Inpainting
+        | SuperResolution
+        | Flash
+        | Enhancement
+        | Target
+        | PreImage
+        | Activation
+    )
+    network: NetworkConfig | ResNetConfig | PixelsConfig
     settings: Settings
     seed: int = 0
     scored: str = "image"

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from dip_repro import baselines, corruptions, images, metrics, stopping
+from dip_repro import baselines, corruptions, features, images, metrics, stopping
 from dip_repro.fitting import Observer
 from dip_repro.networks import mesh_input
 from dip_repro.operators import Decimation, Identity, Mask, size_of
 from dip_repro.runtime import UserError, stream
-from dip_repro.study import pairs, samples, spectra
+from dip_repro.study import no_prior, pairs, samples, spectra
 
 MESHES = {"mesh": (0, 1), "mesh-tenth": (0, 0.1), "mesh-centred": (-1, 1)}  # ranges of the mesh grid (reading 22)
 
@@ -354,6 +355,84 @@ class Target:
             case "noise":
                 return torch.rand(image.shape, generator=draw)
         raise UserError(f"kind = {self.kind!r} is not one of natural, noisy, shuffled, phases, noise")
+
+
+@dataclass(frozen=True)
+class PreImage:
+    """Of the image x0 nothing is known but Φ(x0), and x with Φ(x) = Φ(x0) is sought (natural pre-image).
+
+    Φ is `network` up to `layer` (`features.NETWORKS`). `variation` is λ of total variation, added to the loss.
+    """
+
+    image: str
+    side: int
+    network: str
+    layer: str
+    variation: float = 0
+
+    def problem(self, seed: int) -> Problem:
+        x0 = open_at(self.image, self.side)
+        distance = features.Distance(features.features(self.network, self.layer), x0)
+        known = int(features.Classifier(self.network)(x0).argmax())
+        measures = {
+            "distance": lambda x: distance.to(x.device)(x[None]).square().mean().sqrt(),
+            **judged(self.network, known),
+        }
+        return without_picture(distance, x0.shape, self.variation, measures, truth=x0)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A picture is sought that excites one unit: the mean of channel `channel` of `layer`, over the map; of the last
+    layer, a class (activation maximisation).
+
+    The unit is driven towards `target`, out of reach: see `features.Unit`. `variation` is λ of total variation, added
+    to the loss. `judges` are networks that say how probable the class is.
+    """
+
+    network: str
+    layer: str
+    channel: int
+    side: int
+    target: float
+    variation: float = 0
+    judges: tuple[str, ...] = ()
+    image: ClassVar[str] = "none"
+
+    def problem(self, seed: int) -> Problem:
+        unit = features.Unit(features.features(self.network, self.layer), self.channel, self.target)
+
+        measures = {"activation": lambda x: unit.to(x.device).activation(x[None])[0]}
+        for network in self.judges:
+            measures |= judged(network, self.channel)
+        return without_picture(unit, (3, self.side, self.side), self.variation, measures)
+
+
+def judged(network: str, known: int) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Return what a classifier says of an image: the most probable class, and the probability of class `known`."""
+    classify = features.Classifier(network)
+    return {
+        f"class_{network}": lambda x: classify(x).argmax(),
+        f"probability_{network}": lambda x: classify(x)[known],
+    }
+
+
+def without_picture(
+    operator: nn.Module,
+    size: tuple[int, ...],
+    variation: float,
+    measures: Mapping[str, Callable[[Tensor], Tensor]],
+    truth: Tensor | None = None,
+) -> Problem:
+    """Return the problem of an operator whose value is to be 0, of images of `size` (C, H, W): no picture is given.
+
+    `measures` are taken of the picture in 8 bits, as it is stored.
+    """
+    grey = torch.full(size, 0.5)
+    if variation:
+        operator = no_prior.WithVariation(operator, variation)
+    stored = {name: lambda x, of=of: of(metrics.quantise(x)) for name, of in measures.items()}
+    return Problem(truth, grey, torch.zeros_like(operator(grey[None])[0]), operator, measures=stored)
 
 
 def open_at(name: str, side: int | None) -> Tensor:

