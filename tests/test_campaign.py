@@ -153,7 +153,7 @@ def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     script = (
         "import pathlib, sys; from dip_repro import checkpoint; from dip_repro.study import campaign;"
         "checkpoint.SECONDS = 0;"  # a checkpoint at every report: kills hit it
-        "queue = campaign.select(['missing'], 'quick');"
+        "queue = campaign.select(['restoration-50'], 'quick');"
         "campaign.campaign(queue, pathlib.Path(sys.argv[1]), 'cpu')"
     )
     start = [sys.executable, "-c", script]
