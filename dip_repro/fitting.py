@@ -106,11 +106,11 @@ class Fit:
     def step(self) -> Tensor:
         """One iteration of the method. Returns the loss E(f_θ(z'); x0), still on the device."""
         settings = self.settings
+        self.optimizer.zero_grad(set_to_none=True)
         z = self.perturb(self.z, settings.sigma_p, self.noise)  # z' = z + noise of σ_p
         x = self.f(z)  # x = f_θ(z')
         error = (self.operator(x) - self.x0).square()
         loss = error.mean() if settings.reduction == "mean" else error.sum()  # E(x; x0)
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
         self.image = x.detach().clone()  # a CUDA graph writes its next output where this one lies
