@@ -90,10 +90,9 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path, other):
         Fit(**this | {"network": Hourglass(CONFIG)} | other, checkpoint=file)
 
 
-def test_an_interrupt_within_a_step_leaves_the_last_report_to_go_on_from(tmp_path, monkeypatch):
-    """Wherever it falls, the run that goes on equals one left alone, report by report."""
-    whole, file, calls = finished(start()), tmp_path / "fit.checkpoint", itertools.count(1)
-    step = torch.optim.Adam.step
+def interrupt_the_13th_step(monkeypatch) -> None:
+    """Let Adam's 13th step from now on raise what Ctrl-C raises, once."""
+    step, calls = torch.optim.Adam.step, itertools.count(1)
 
     def step_or_interrupt(self, closure=None):
         if next(calls) == 13:
@@ -101,6 +100,12 @@ def test_an_interrupt_within_a_step_leaves_the_last_report_to_go_on_from(tmp_pat
         return step(self, closure)
 
     monkeypatch.setattr(torch.optim.Adam, "step", step_or_interrupt)
+
+
+def test_an_interrupt_within_a_step_leaves_the_last_report_to_go_on_from(tmp_path, monkeypatch):
+    """Wherever it falls, the run that goes on equals one left alone, report by report."""
+    whole, file = finished(start()), tmp_path / "fit.checkpoint"
+    interrupt_the_13th_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         finished(start(checkpoint=file))
     resumed = start(checkpoint=file)
@@ -109,15 +114,8 @@ def test_an_interrupt_within_a_step_leaves_the_last_report_to_go_on_from(tmp_pat
 
 
 def test_a_report_falls_on_the_grid_after_an_interrupt_without_a_checkpoint(monkeypatch):
-    run, calls = start(), itertools.count(1)
-    step = torch.optim.Adam.step
-
-    def step_or_interrupt(self, closure=None):
-        if next(calls) == 13:
-            raise KeyboardInterrupt
-        return step(self, closure)
-
-    monkeypatch.setattr(torch.optim.Adam, "step", step_or_interrupt)
+    run = start()
+    interrupt_the_13th_step(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         finished(run)
     assert finished(run).history.iteration.tolist() == [5, 10, 15, 20, 25, 30]
