@@ -103,10 +103,10 @@ def test_intervals_and_holm_against_known_values():
 
 
 def test_wide_runs_have_the_papers_widths():
-    run = ambiguities.Arm("mesh", ambiguities.BASE, {}).run("coffee", 0, wide=True)
+    run = ambiguities.Arm("mesh", ambiguities.BASE, {}).run("coffee", 0, ambiguities.WIDE)
     assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
     assert NetworkConfig(**DECLARATION["base"]["readings"]).n_d == run.network.n_d
-    assert run.settings.iterations == DECLARATION["wide"]["iterations"]
+    assert run.settings.iterations == DECLARATION["study-wide"]["settings"]["iterations"]
 
 
 def test_the_frozen_readings_alone_are_the_defaults():

@@ -245,10 +245,10 @@ def ranked(folder: Path) -> list[tuple[dict, pd.DataFrame, pd.DataFrame]]:
     An entry of data/study.toml; its rows of `ambiguities.effects`, of the study and with the paper's widths; both with
     the name of the reading as `name`.
     """
-    tables_of_both, found = [ambiguities.effects(folder, wide) for wide in (False, True)], []
+    tables, found = (ambiguities.effects(folder), ambiguities.again(folder)), []
     for entry in ambiguities.declaration()["ambiguity"]:
         names = dict(zip(ambiguities.labels(entry), entry["readings"], strict=True))
-        effects, wide = (table.assign(name=table.reading.map(names)).dropna(subset="name") for table in tables_of_both)
+        effects, wide = (table.assign(name=table.reading.map(names)).dropna(subset="name") for table in tables)
         if len(effects):
             found.append((entry, effects, wide))
     return sorted(found, key=lambda one: one[1].effect.abs().max(), reverse=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dip_repro.runtime import UserError
 from dip_repro.study import records
 from dip_repro.study.experiments.activation import ACTIVATION
-from dip_repro.study.experiments.ambiguities import STUDY, STUDY_WIDE
+from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
 from dip_repro.study.experiments.denoising import DENOISING, SECOND, START, STOPPED_EARLY
@@ -29,7 +29,7 @@ RESTORATIONS = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING, FLASH, ENHANCEMENT),
 )
 DECLARED = (
-    *(*RESTORATIONS, STOPPED_EARLY, BRANCHING, FAILURES, STUDY, STUDY_WIDE),
+    *(*RESTORATIONS, STOPPED_EARLY, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
 )

@@ -19,6 +19,7 @@ from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.variants import Varied
 
 BASE = "base"
+STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"  # the rounds, and the folders of their records
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
 
@@ -29,6 +30,15 @@ def declaration() -> dict:
     return tomllib.loads((DATA / "study.toml").read_text(encoding="utf-8"))
 
 
+@functools.cache
+def of_round(name: str) -> dict:
+    """Return what a round of the study changes of the declaration: its images, seeds, network, settings, arms."""
+    first = {part: declaration()[part] for part in ("images", "grey_images", "seeds")}
+    return (
+        first | {"network": declaration()["base"]["network"], "settings": {}, "task": {}} | declaration().get(name, {})
+    )
+
+
 @dataclass(frozen=True)
 class Arm:
     """One reading on one task, or the base: what differs from the base, as {"network" | "settings" | "task": …}."""
@@ -37,28 +47,25 @@ class Arm:
     label: str
     changes: dict
 
-    def run(self, image: str, seed: int, wide: bool = False) -> Run:
-        """Return the run of this arm; `wide` has the paper's widths and fewer iterations."""
-        base, task = declaration()["base"], declaration()["tasks"][self.task]
-        size = {"width": 128, "depth": 5} if wide else base["network"]
-        settings = base["settings"] | ({"iterations": declaration()["wide"]["iterations"]} if wide else {})
+    def run(self, image: str, seed: int, name: str = STUDY) -> Run:
+        """Return the run of this arm in a round of the study."""
+        base, task, again = declaration()["base"], declaration()["tasks"][self.task], of_round(name)
         grey = {"out_channels": 1} if task.get("grey") else {}
-        network = NetworkConfig.uniform(**size, **base["readings"] | grey | task.get("network", {}))
+        network = NetworkConfig.uniform(**again["network"], **base["readings"] | grey | task.get("network", {}))
         return Run(
-            f"{'study-wide' if wide else 'study'}/{self.task}/{slug(self.label)}/{image}-{seed}",
-            getattr(tasks, task["kind"])(image, **task["task"] | self.changes.get("task", {})),
+            f"{name}/{self.task}/{slug(self.label)}/{image}-{seed}",
+            getattr(tasks, task["kind"])(image, **task["task"] | again["task"] | self.changes.get("task", {})),
             replace(network, **self.changes.get("network", {})),
-            replace(Varied(**settings), **self.changes.get("settings", {})),
+            replace(Varied(**base["settings"] | again["settings"]), **self.changes.get("settings", {})),
             seed,
             task["scored"],
         )
 
-    def cells(self, wide: bool) -> list[tuple[Run, Cell]]:
-        """Return the runs of this arm, each with its place in the comparison."""
-        images = declaration()["grey_images" if declaration()["tasks"][self.task].get("grey") else "images"]
-        seeds = (declaration()["wide"] if wide else declaration())["seeds"]
-        places = [Cell(self.task, self.label, image, seed) for seed in seeds for image in images]
-        return [(self.run(place.image, place.seed, wide), place) for place in places]
+    def cells(self, name: str) -> list[tuple[Run, Cell]]:
+        """Return the runs of this arm in a round, each with its place in the comparison."""
+        images = of_round(name)["grey_images" if declaration()["tasks"][self.task].get("grey") else "images"]
+        places = [Cell(self.task, self.label, image, seed) for seed in of_round(name)["seeds"] for image in images]
+        return [(self.run(place.image, place.seed, name), place) for place in places]
 
 
 def slug(label: str) -> str:
@@ -76,8 +83,8 @@ def readings() -> dict[str, dict]:
     return {label: changes for entry in declaration()["ambiguity"] for label, changes in labels(entry).items()}
 
 
-def arms() -> list[Arm]:
-    """Return every arm of the study. The bases come first: what is run after them can be compared at once."""
+def arms(name: str = STUDY) -> list[Arm]:
+    """Return every arm of a round. The bases come first: what is run after them can be compared at once."""
     changes = readings()
     found = [Arm(task, BASE, {}) for task in declaration()["tasks"]]
     for entry in declaration()["ambiguity"]:
@@ -88,41 +95,35 @@ def arms() -> list[Arm]:
         found += [Arm(task, entry["name"], both) for task in entry["on"]]
     for entry in declaration()["variant"]:
         found += [Arm(task, entry["name"], entry["changes"]) for task in entry["on"]]
-    return found
-
-
-def wide_arms() -> list[Arm]:
-    """Return the arms that are run again with the paper's widths, after the bases that they need."""
-    again = [arm for arm in arms() if f"{arm.task}: {arm.label}" in declaration()["wide"]["arms"]]
+    if name == STUDY:
+        return found
+    again = [arm for arm in found if f"{arm.task}: {arm.label}" in of_round(name)["arms"]]
     needed = {arm.task for arm in again}
-    return [arm for arm in arms() if arm.label == BASE and arm.task in needed] + again
+    return [arm for arm in found if arm.label == BASE and arm.task in needed] + again
 
 
 @functools.cache
-def comparison(wide: bool = False) -> dict[Run, Cell]:
-    """Return every run of the study with its cell.
+def comparison(name: str = STUDY) -> dict[Run, Cell]:
+    """Return every run of a round with its cell.
 
     The first image of every arm comes before the second of any: a study that is cut short is balanced.
     """
-    columns = [arm.cells(wide) for arm in (wide_arms() if wide else arms())]
+    columns = [arm.cells(name) for arm in arms(name)]
     return dict(cell for row in zip(*columns, strict=True) for cell in row)
 
 
-STUDY = Experiment(
-    "study",
-    "What each reading of the text is worth",
-    "The open questions; notebook 08",
-    lambda: {"laptop": tuple(comparison())},
-)
-STUDY_WIDE = Experiment(
-    "study-wide",
-    "The decisive readings again, with the paper's widths",
-    "The open questions; notebook 08",
-    lambda: {"laptop": tuple(comparison(wide=True))},
-)
+TITLES = {
+    STUDY: "What each reading of the text is worth",
+    WIDE: "The decisive readings again, with the paper's widths",
+    DECISIVE: "Those of the released code again, with the paper's widths and its counts, at 128 × 128",
+}
+ROUNDS = [
+    Experiment(name, title, "The open questions; notebook 08", lambda name=name: {"laptop": tuple(comparison(name))})
+    for name, title in TITLES.items()
+]
 
 
-def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
+def outcomes(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return one row for each finished run, indexed by task, arm, image and seed: scores in dB.
 
     scored : by the rule of the task. last, average : the two scores of the record.
@@ -134,7 +135,7 @@ def outcomes(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
         values = (records.score(record), scores["image"], scores["average"], curve.max(), curve.idxmax())
         return dict(zip(OUTCOME, values, strict=True))
 
-    cells = comparison(wide)
+    cells = comparison(name)
     return tidy(cells, {run: row(record) for run, record in finished(cells, folder).items()}, OUTCOME)
 
 
@@ -148,14 +149,14 @@ def drift(task: str, labels: list[str], folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame({label: (of_task[label] - of_task[BASE]).mean(axis=1) for label in labels})
 
 
-def compared(names: Iterable[str], folder: Path, wide: bool = False) -> pd.DataFrame:
+def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFrame:
     """Return what each arm of these names is worth against the base on each of its tasks, where two images are done.
 
     The columns are those of `comparisons.effect` in dB, p not corrected; and the same differences of the peaks of the
     curves: `peak` in dB, and by how many iterations the peak comes `later`.
     """
-    found, names, rows = outcomes(folder, wide), set(names), []
-    for arm in wide_arms() if wide else arms():
+    found, names, rows = outcomes(folder, name), set(names), []
+    for arm in arms(name):
         scored, peak, later = (differences(found[c], arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at"))
         if arm.label in names and len(scored) > 1:
             of_peaks = {"peak": peak.mean(), "later": later.mean()}
@@ -163,12 +164,17 @@ def compared(names: Iterable[str], folder: Path, wide: bool = False) -> pd.DataF
     return pd.DataFrame(rows, columns=EFFECT)
 
 
-def effects(folder: Path = RESULTS, wide: bool = False) -> pd.DataFrame:
+def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
-    table = compared(readings(), folder, wide)
+    table = compared(readings(), folder, name)
     waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
     table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)
     return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
+
+
+def again(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return `effects` of the rounds with the paper's widths; no reading is in both."""
+    return pd.concat([effects(folder, WIDE), effects(folder, DECISIVE)], ignore_index=True)
 
 
 def blind(folder: Path = RESULTS) -> pd.Series:
