@@ -26,8 +26,10 @@ def convolution(in_channels: int, filters: int, kernel: int, config, stride: int
     """Return convolution, batch norm, LeakyReLU: (N, in_channels, H, W) → (N, filters, ⌈H/stride⌉, ⌈W/stride⌉)."""
     # A 1×1 kernel needs no border; saying "zeros" there spares a copy of the image.
     padding_mode: Literal["zeros", "reflect"] = config.padding if kernel > 1 else "zeros"
+    pooled = stride > 1 and config.downsample == "average"
+    kind, stride = (PooledConv2d, 1) if pooled else (nn.Conv2d, stride)
     return [
-        nn.Conv2d(
+        kind(
             in_channels, filters, kernel, stride, kernel // 2, padding_mode=padding_mode, bias=config.bias_before_norm
         ),
         nn.BatchNorm2d(filters, track_running_stats=False),  # one image: always its own statistics
@@ -35,8 +37,15 @@ def convolution(in_channels: int, filters: int, kernel: int, config, stride: int
     ]
 
 
+class PooledConv2d(nn.Conv2d):
+    """A convolution and average pooling by 2 in the place of its stride of 2: a reading of how d_i shrinks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(super().forward(x), 2, ceil_mode=True)
+
+
 class Down(nn.Sequential):
-    """d_i: (N, in_channels, H, W) → (N, n_d, ⌈H/2⌉, ⌈W/2⌉). The first convolution has stride 2."""
+    """d_i: (N, in_channels, H, W) → (N, n_d, ⌈H/2⌉, ⌈W/2⌉). The first convolution has stride 2, or is pooled."""
 
     def __init__(self, in_channels: int, n_d: int, k_d: int, config):
         super().__init__(

@@ -21,6 +21,7 @@ CHOICES = {
     "initialisation": ("kaiming_uniform", "kaiming_normal", "xavier_normal"),
     "odd_sizes": ("crop", "canvas"),
     "norm_scale": ("one", "uniform"),
+    "downsample": ("stride", "average"),
 }
 
 
@@ -52,6 +53,7 @@ class NetworkConfig:
     initialisation: str = "kaiming_uniform"
     odd_sizes: str = "crop"
     norm_scale: str = field(default="one", metadata={"neutral": "one"})  # of batch norm at the start: 1, or U(0, 1)
+    downsample: str = field(default="stride", metadata={"neutral": "stride"})  # or average pooling
 
     def __post_init__(self):
         for name in ("n_d", "n_u", "n_s", "k_d", "k_u", "k_s"):
@@ -189,6 +191,7 @@ class ResNetConfig:
     bias_before_norm: bool = False
     initialisation: str = "kaiming_uniform"
     norm_scale: ClassVar[str] = "one"
+    downsample: ClassVar[str] = "stride"
 
     def build(self, seed: int = 0) -> ResNet:
         return ResNet(self, seed)

@@ -194,3 +194,15 @@ def test_the_scale_of_batch_norm_is_drawn_from_0_to_1_where_that_is_asked_for():
     assert drawn.mean() == pytest.approx(0.5, abs=0.03)
     one, other = Hourglass(NetworkConfig(norm_scale="uniform"), seed=1), Hourglass(NetworkConfig(), seed=1)
     assert torch.equal(one.downs[0][0].weight, other.downs[0][0].weight)
+
+
+def test_pooling_takes_the_place_of_the_stride_and_keeps_the_weights():
+    strided, pooled = (NetworkConfig.uniform(8, 2, downsample=by).build() for by in ("stride", "average"))
+    assert all(torch.equal(pooled.state_dict()[name], weight) for name, weight in strided.state_dict().items())
+    x = torch.rand(1, 32, 9, 12)
+    convolved = pooled.downs[0][0](x)
+    whole = nn.functional.conv2d(nn.functional.pad(x, (1, 1, 1, 1), mode="reflect"), strided.downs[0][0].weight)
+    assert torch.allclose(
+        convolved[..., :4, :], whole[..., :8, :].unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)), atol=1e-6
+    )
+    assert convolved.shape[2:] == strided.downs[0][0](x).shape[2:] == (5, 6)

@@ -50,13 +50,14 @@ class Arm:
     def run(self, image: str, seed: int, name: str = STUDY) -> Run:
         """Return the run of this arm in a round of the study."""
         base, task, again = declaration()["base"], declaration()["tasks"][self.task], of_round(name)
+        settings = base["settings"] | task.get("settings", {}) | again["settings"]
         grey = {"out_channels": 1} if task.get("grey") else {}
         network = NetworkConfig.uniform(**again["network"], **base["readings"] | grey | task.get("network", {}))
         return Run(
             f"{name}/{self.task}/{slug(self.label)}/{image}-{seed}",
             getattr(tasks, task["kind"])(image, **task["task"] | again["task"] | self.changes.get("task", {})),
             replace(network, **self.changes.get("network", {})),
-            replace(Varied(**base["settings"] | again["settings"]), **self.changes.get("settings", {})),
+            replace(Varied(**settings), **self.changes.get("settings", {})),
             seed,
             task["scored"],
         )
