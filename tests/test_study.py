@@ -117,9 +117,9 @@ def test_the_frozen_readings_alone_are_the_defaults():
         assert entry["chosen"] == ambiguities.BASE or entry["chosen"] in entry["readings"]
         assert entry["why"]
         if "where" in entry:  # chosen for one experiment, not as a default
-            for run in experiments.find(entry["where"]).runs("paper"):
-                settings = changes[f"{entry['name']}/{entry['chosen']}"]["settings"]
-                assert settings.items() <= runs.plain(run.settings).items()
+            for run in (run for where in entry["where"] for run in experiments.find(where).runs("paper")):
+                for part, values in changes[f"{entry['name']}/{entry['chosen']}"].items():
+                    assert values.items() <= runs.plain(getattr(run, part)).items()
             continue
         for part, values in changes.get(f"{entry['name']}/{entry['chosen']}", {}).items():
             (by_task[entry["on"][0]] if part == "task" else frozen[part]).update(values)

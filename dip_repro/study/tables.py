@@ -22,12 +22,13 @@ from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
 CELLS = denoising.TABLES | restoration.TABLES | super_resolution.TABLES  # the declared run of each cell, by image
+EARLIER = denoising.EARLIER | restoration.EARLIER  # by the second freeze: they count until the cell's own run is done
 DERIVED = "derived.csv"  # in the folder of results: scores that no record holds
 OF_TWO = "mean of two runs"
 MARGIN, OUTLYING = 0.3, 0.5  # dB: an interval within the first is reproduced; a cell beyond the second is explained
 LEVEL = 0.1  # dB: less is no difference
 COLUMNS = {"the paper's settings": "scored", "ours": "ours"}
-ROW = ("last iterate", "average", "scored", "iterations", "seconds", "device")
+ROW = ("last iterate", "average", "scored", "freeze", "iterations", "seconds", "device")
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,10 @@ def counted(folder: Path) -> tuple[list[dict], list[str]]:
 
 
 def done(name: str, folder: Path) -> dict[str, dict]:
-    """Return the record of each finished cell of a table, by image."""
-    found = finished(CELLS[name].values(), folder)
-    return {image: found[run] for image, run in CELLS[name].items() if run in found}
+    """Return the record of each finished cell of a table, by image; of the second freeze where the newest has none."""
+    runs = [EARLIER.get(name, {}), CELLS[name]]
+    found = finished([run for by_image in runs for run in by_image.values()], folder)
+    return {image: found[run] for by_image in runs for image, run in by_image.items() if run in found}
 
 
 def published(table: Table) -> pd.DataFrame:
@@ -150,7 +152,8 @@ def row(record: dict) -> tuple:
     scores, run, provenance = record["scores"], record["run"], record["provenance"]
     precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
     of_run = run["iterations"], run["seconds"], provenance["device"] + precision
-    return scores["image"], scores["average"], records.score(record), *of_run
+    earlier = any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values())
+    return scores["image"], scores["average"], records.score(record), "second" if earlier else "third", *of_run
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
@@ -200,7 +203,7 @@ def derivable(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, floa
         found[run.name, record["key"]] = partial(of_baselines, run)
     for table in TABLES.values():
         for image, paths in pairs(table, folder).items():
-            found[table.runs[image].name, fingerprint(paths)] = partial(of_mean, table.runs[image], paths)
+            found[f"{table.name}/{image}", fingerprint(paths)] = partial(of_mean, table.runs[image], paths)
     return found
 
 
@@ -223,7 +226,7 @@ def score_derived(folder: Path = RESULTS) -> None:
 def of_two(table: Table, folder: Path = RESULTS) -> dict[str, float]:
     """Return the stored PSNR in dB of the mean of two runs' images, by image."""
     stored = derived(folder)
-    places = {image: (table.runs[image].name, fingerprint(paths)) for image, paths in pairs(table, folder).items()}
+    places = {image: (f"{table.name}/{image}", fingerprint(paths)) for image, paths in pairs(table, folder).items()}
     return {image: stored[place][OF_TWO] for image, place in places.items() if place in stored}
 
 

@@ -12,7 +12,7 @@ from dip_repro.study.experiments.activation import ACTIVATION
 from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
-from dip_repro.study.experiments.denoising import DENOISING, SECOND, START, STOPPED_EARLY
+from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECOND, START, STOPPED_EARLY
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
@@ -20,17 +20,17 @@ from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
-from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION
-from dip_repro.study.experiments.stopping import STOPPING, TUNING
-from dip_repro.study.experiments.super_resolution import SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
+from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION, SECOND_FREEZE
+from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING
+from dip_repro.study.experiments.super_resolution import PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
 from dip_repro.study.runs import Experiment, Run
 
 RESTORATIONS = (
     *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING, FLASH, ENHANCEMENT),
 )
 DECLARED = (
-    *(*RESTORATIONS, STOPPED_EARLY, BRANCHING, FAILURES, *ROUNDS),
-    *(SUPER_RESOLUTION_SET14, TUNING, STOPPING, IMPEDANCE, ARCHITECTURES),
+    *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
+    *(SUPER_RESOLUTION_SET14, PIXELS, TUNING, STOPPING, SHOWN, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}

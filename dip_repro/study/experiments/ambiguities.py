@@ -19,7 +19,8 @@ from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.variants import Varied
 
 BASE = "base"
-STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"  # the rounds, and the folders of their records
+# The rounds, and the folders of their records.
+STUDY, WIDE, DECISIVE, PICTURES = "study", "study-wide", "study-decisive", "study-pictures"
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
 
@@ -84,6 +85,20 @@ def readings() -> dict[str, dict]:
     return {label: changes for entry in declaration()["ambiguity"] for label, changes in labels(entry).items()}
 
 
+def in_words(label: str) -> str:
+    """Return a label as words, such as "How the skip is joined: added"."""
+    for entry in declaration()["ambiguity"]:
+        if label in labels(entry):
+            reading = label.partition("/")[2]
+            return f"{question(entry)}: {entry.get('words', {}).get(reading, reading)}"
+    return label
+
+
+def question(entry: dict) -> str:
+    """Return the question of an ambiguity without its number in the list of readings."""
+    return entry["question"].partition(". ")[2]
+
+
 def arms(name: str = STUDY) -> list[Arm]:
     """Return every arm of a round. The bases come first: what is run after them can be compared at once."""
     changes = readings()
@@ -116,12 +131,19 @@ def comparison(name: str = STUDY) -> dict[Run, Cell]:
 TITLES = {
     STUDY: "What each reading of the text is worth",
     WIDE: "The decisive readings again, with the paper's widths",
+    PICTURES: "The readings that cost most, as pictures",
     DECISIVE: "Those of the released code again, with the paper's widths and its counts, at 128 × 128",
 }
-ROUNDS = [
-    Experiment(name, title, "The open questions; notebook 08", lambda name=name: {"laptop": tuple(comparison(name))})
-    for name, title in TITLES.items()
-]
+
+
+def experiment(name: str) -> Experiment:
+    """Return a round of the study as an experiment. Its declaration is read when its runs are asked for."""
+    return Experiment(
+        name, TITLES[name], "The open questions; notebook 08", lambda: {"laptop": tuple(comparison(name))}
+    )
+
+
+ROUNDS = [experiment(name) for name in TITLES]
 
 
 def outcomes(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
@@ -176,6 +198,21 @@ def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
 def again(folder: Path = RESULTS) -> pd.DataFrame:
     """Return `effects` of the rounds with the paper's widths; no reading is in both."""
     return pd.concat([effects(folder, WIDE), effects(folder, DECISIVE)], ignore_index=True)
+
+
+def beside_the_code() -> pd.DataFrame:
+    """Return what the text says, what was chosen and why, and what the released code does: a row for each question."""
+    rows = {
+        question(entry): {
+            "the text": entry["sentence"],
+            "chosen": f"{entry['base'] if entry['chosen'] == BASE else entry['chosen']}. {entry['why']}",
+            "the released code": entry["code"],
+            "": entry["blind"],
+        }
+        for entry in declaration()["ambiguity"]
+        if entry.get("wave", 1) == 1
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def blind(folder: Path = RESULTS) -> pd.Series:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 
 from dip_repro.networks import NetworkConfig, count_parameters
 from dip_repro.settings import Settings
 from dip_repro.study import records
+from dip_repro.study.experiments import denoising
+from dip_repro.study.experiments.denoising import FIVE_DB
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Restoration
 
@@ -24,16 +28,26 @@ def published(image: str) -> Restoration:
     return Restoration(f"{PAGE}/{image}_GT.png", masked=f"{PAGE}/{image}_masked.png")
 
 
-def restoration_settings(iterations: int, learning_rate: float = 0.001) -> Settings:
-    return Settings(iterations, learning_rate, output="unperturbed")
+def restoration_settings(iterations: int, learning_rate: float = 0.001, **others) -> Settings:
+    return Settings(iterations, learning_rate, output="unperturbed", **others)
 
 
 FAST = 0.01  # the learning rate of short runs; the paper's is 0.001 for 11 000 iterations
+THIRD = replace(GREY, padding="zeros"), restoration_settings(11000, report_every=50, rollback_ratio=FIVE_DB)
 TABLES = {
+    "restoration-50": {image: Run(f"restoration-50/third-{image}", published(image), *THIRD) for image in RESTORED}
+}
+EARLIER = {  # by the second freeze
     "restoration-50": {
         image: Run(f"restoration-50/{image}", published(image), GREY, restoration_settings(11000)) for image in RESTORED
     }
 }
+SECOND_FREEZE = Experiment(
+    "second-freeze",
+    "The cells of the tables as the second freeze had them",
+    "Tables of σ = 50 and of restoration",
+    {"paper": tuple(run for runs in (EARLIER | denoising.EARLIER).values() for run in runs.values())},
+)
 RESTORATION = Experiment(
     "restoration-50",
     "Half of the pixels restored",
@@ -104,5 +118,5 @@ def branching() -> pd.DataFrame:
             }
     table = pd.DataFrame.from_dict(rows, orient="index")
     if rows:
-        table.index = pd.MultiIndex.from_tuples(rows, names=["skip from d_i's", "up-samples at u_i's"])
+        table.index = pd.MultiIndex.from_tuples(rows, names=["skip starts at d_i's", "up-sampling at u_i's"])
     return table
