@@ -2,7 +2,7 @@
 
     python benchmarks/bench.py [--device cpu] [--rounds 2]
 
-Writes benchmarks/results/DEVICE.json and README's section on speed, and prints a table: seconds a step (least of the
+Writes benchmarks/results/DEVICE.json and the section of docs/speed.md, and prints a table: seconds a step (least of the
 medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the
 FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
 """
@@ -58,7 +58,7 @@ def count(size: int, depth: int, width: int) -> dict:
 
 
 def section() -> str:
-    """Return README's section on speed, from the saved results."""
+    """Return the table of docs/speed.md, from the saved results."""
     paths = [RESULTS / f"{device}.json" for device in ("cpu", "cuda")]
     return "\n\n".join(readme(json.loads(path.read_text())) for path in paths if path.exists())
 
@@ -119,7 +119,7 @@ def main():
     result |= {"rows": rows, "exponents": exponents, "provenance": runtime.provenance(where)}
     with runtime.written_whole(RESULTS / f"{device}.json") as partial:
         partial.write_text(json.dumps(result, indent=1) + "\n")
-    page = runtime.ROOT / "README.md"
+    page = runtime.ROOT / "docs" / "speed.md"
     before, _, rest = page.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     page.write_text(before + BEGIN + "\n" + section() + "\n" + END + after)

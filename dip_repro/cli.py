@@ -15,11 +15,12 @@ import torch
 import typer
 from torch import nn
 
-from dip_repro import images
+from dip_repro import fast, images, memory, runtime
+from dip_repro.networks import NetworkConfig, noise_input
 from dip_repro.photo import files, restore
 from dip_repro.photo.files import Picture, open_picture
 from dip_repro.runtime import CHECKOUT, UserError
-from dip_repro.study import campaign, experiments, records, report, runs
+from dip_repro.study import campaign, experiments, records, report, runs, tables
 
 app = typer.Typer(
     help="Deep Image Prior, reproduced: run the paper's experiments, or restore a photo of your own.",
@@ -124,6 +125,28 @@ def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
         f"{one.name} [{profile}]: {changes or 'no ground truth to score it with'} "
         f"({record['run']['iterations']} iterations, {record['run']['seconds']:.0f} s)"
     )
+
+
+@app.command()
+def doctor(device: Device = "auto", side: Annotated[int, typer.Option(help="of the image, in pixels")] = 256) -> None:
+    """Say what this machine is, which precision pays, and how long a cell of each of the paper's tables would take."""
+    where = runtime.pick_device(device)
+    said, free = runtime.provenance(where), runtime.free_memory(where)
+    instructions = "" if where.type == "cuda" else f", {torch.backends.cpu.get_cpu_capability()}"
+    typer.echo(f"{said['device']}{instructions}, {said['threads']} of {said['cores']} cores; PyTorch {said['torch']}")
+    z = noise_input(32, (side, side), seed=0).to(where)
+    network = NetworkConfig().build().to(where)
+    typer.echo(f"a step at {side} × {side} needs {memory.memory_needed(network, z) / 1e9:.1f} GB", nl=not free)
+    typer.echo(f", {free / 1e9:.1f} GB are free" if free else "")
+    took = {}
+    for precision in fast.PRECISIONS if where.type == "cuda" else ("float32", "bfloat16"):
+        took[precision] = fast.seconds_of_two_steps(fast.evaluator(network, z, precision), z) / 2
+        typer.echo(f"{precision:9s} {took[precision]:.3f} s a step with the paper's network")
+    best = min(took, key=lambda precision: took[precision])
+    typer.echo(f"fastest: {best}. With it, a cell at {side} × {side}:")
+    for table in tables.TABLES.values():
+        iterations = next(iter(table.runs.values())).settings.iterations
+        typer.echo(f"  {table.title:36s} {iterations:6d} iterations, {duration(iterations * took[best])}")
 
 
 @app.command()

@@ -141,7 +141,7 @@ class Fit:
         """Look at the loss, go back where it jumped, take the scores, ask the rule, and keep the state."""
         if self.settings.output == "unperturbed":
             with torch.no_grad():
-                self.image = self.f(self.z)
+                self.image = self.f(self.z).clone()  # see `step`
         row = {"iteration": self.iteration, "loss": float(loss), "rolled_back": 0}  # waits for the device
         self.seconds += time.perf_counter() - start
         if rollback.jumped(row["loss"], self.rows, self.settings, self.iterates[0], self.x0):

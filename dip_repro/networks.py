@@ -27,7 +27,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """The hourglass by the paper's symbols, then the readings of its text (README lists them).
+    """The hourglass by the paper's symbols, then the readings of its text (docs/readings.md lists them).
 
     Lists have one entry per depth i, the outermost first. n_s[i] = 0 means no skip.
     """

@@ -113,7 +113,8 @@ def peak_memory_mb(device: torch.device) -> float:
 def free_memory(device: torch.device) -> int | None:
     """Return the bytes that a new run could take on `device`, None where the system does not tell."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, used again
+        return torch.cuda.mem_get_info(device)[0] + cached
     if tune_allocator() != "system default":
         ctypes.CDLL(None).malloc_trim(0)  # the freed blocks that glibc kept are free again
     try:

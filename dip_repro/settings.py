@@ -10,7 +10,7 @@ from dip_repro.runtime import UserError
 
 @dataclass(frozen=True)
 class Settings:
-    """How to fit: the paper's settings, then the readings of its text (the README lists them)."""
+    """How to fit: the paper's settings, then the readings of its text (docs/readings.md lists them)."""
 
     iterations: int
     learning_rate: float = 0.01

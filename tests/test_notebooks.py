@@ -2,7 +2,6 @@
 
 import weakref
 from collections import deque
-from dataclasses import replace
 
 import IPython.display
 import matplotlib.pyplot as plt
@@ -76,11 +75,6 @@ def few_outputs(forward, count=10):
     return repeated
 
 
-def asked_of_quick(claim):
-    """Return a claim as a quick run would judge it, where it speaks of more than the paper's own runs."""
-    return replace(claim, profiles=(*claim.profiles, "quick"), margin=0.0) if "laptop" in claim.profiles else claim
-
-
 def table_of(path):
     names = {}
     for cell in code_cells(path):
@@ -89,7 +83,7 @@ def table_of(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_the_claims_fail_when_the_optimiser_stands_still(path, monkeypatch, tmp_path):
+def test_no_claim_holds_when_the_optimiser_stands_still_and_records_are_withheld(path, monkeypatch, tmp_path):
     """A notebook that makes no `Fit` speaks of untrained networks: there the networks' prior is taken away instead."""
     fits, make = [], Fit.__init__
     monkeypatch.setattr(Fit, "__init__", lambda self, *given, **named: (fits.append(1), make(self, *given, **named))[1])
@@ -99,13 +93,10 @@ def test_the_claims_fail_when_the_optimiser_stands_still(path, monkeypatch, tmp_
         monkeypatch.setattr(network, "forward", few_outputs(network.forward))
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
-    # Committed records were made by an optimiser that moved: none counts here, and every claim is asked of the fits.
     monkeypatch.setattr(records, "load_all", lambda folder: ({}, []))
-    of = claims.of
-    monkeypatch.setattr(claims, "of", lambda notebook: [asked_of_quick(claim) for claim in of(notebook)])
     table = table_of(path)
     if not fits:
         for network in (Hourglass, ResNet):
             monkeypatch.setattr(network, "forward", drawn_at_random)
         table = table_of(path)
-    assert "yes" not in set(table.holds)
+    assert "yes" not in set(table.holds) | set(table.live)

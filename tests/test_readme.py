@@ -1,4 +1,4 @@
-"""What README says is what the committed results say."""
+"""What README and the pages beside it say is what the committed results say."""
 
 import importlib
 
@@ -8,7 +8,7 @@ from dip_repro.runtime import ROOT
 def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     bench = importlib.import_module("bench")
-    section = (ROOT / "README.md").read_text().partition(bench.BEGIN)[2].partition(bench.END)[0]
+    section = (ROOT / "docs" / "speed.md").read_text().partition(bench.BEGIN)[2].partition(bench.END)[0]
     assert section.strip() == bench.section()
 
 
@@ -20,7 +20,12 @@ def test_every_open_reading_is_a_setting_that_exists():
     for task in (runs.Run, tasks.Restoration, tasks.Denoising, tasks.SuperResolution, tasks.Inpainting):
         known |= set(task.__dataclass_fields__)
     known |= {module.__name__.split(".")[1] for module in (corruptions, metrics)}
-    table = (ROOT / "README.md").read_text().partition("| the text leaves open | setting |")[2].partition("\n\n")[0]
+    table = (
+        (ROOT / "docs" / "readings.md")
+        .read_text()
+        .partition("| the text leaves open | setting |")[2]
+        .partition("\n\n")[0]
+    )
     rows = [line.split("|")[2] for line in table.splitlines()[2:]]
     names = {part for row in rows for part in row.split("`")[1::2]}
     assert len(rows) >= 18 and names <= known

@@ -223,6 +223,7 @@ def test_readme_and_index_are_what_the_records_say():
         assert written.strip() == section(), "stale: dip-repro report"
     assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro report"
     assert report.INDEX.read_text() == report.index(), "stale: dip-repro report"
+    assert report.FULL.read_text() == report.full_results(), "stale: dip-repro report"
     assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro report"
     assert report.CONTENTS.read_text() == report.contents(), "stale: dip-repro report"
 
@@ -230,7 +231,7 @@ def test_readme_and_index_are_what_the_records_say():
 def test_readme_and_index_change_with_the_records(tmp_path):
     empty = report.results(tmp_path), report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
-    results = " ".join(report.results(tmp_path).split())
+    results = " ".join(report.full_results(tmp_path).split())
     assert "3 of 5" in results and "sr4-set5/butterfly | +0.90 | not explained" in results
     assert "undecided, 3 of 5 cells" in report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
@@ -291,13 +292,13 @@ def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
         report.contents()
     for number in (entry["number"] for entry in report.declared("notebook")):
-        claims.conclude(number, "quick", {claim.quantity: math.nan for claim in claims.of(number)})
+        claims.conclude(number, {claim.quantity: math.nan for claim in claims.of(number)}, {}, "256 × 256")
     verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
-    assert "3 no (profile quick)" in verdicts[0] and not any(" yes" in line for line in verdicts)
-    assert "not reproduced at small size" in report.index() and " | reproduced at" not in report.index()
+    assert "3 no (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
+    assert "not reproduced" in report.index() and " | reproduced |" not in report.index()
     gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
-    claims.conclude("00", "paper", gains)
-    assert "*Claims*: 2 yes, 1 undecided (profile paper)" in report.contents()
+    claims.conclude("00", gains, {}, "256 × 256")
+    assert "*Claims*: 3 yes (judged on 256 × 256)" in report.contents()
 
 
 @pytest.fixture(scope="module")

@@ -36,10 +36,11 @@ class Whole(pd.DataFrame):
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim: the measured `quantity` is at least, or at most, a bound. It is judged in `profiles` only.
+    """A claim: the measured `quantity` is at least, or at most, a bound. Committed records decide it, the evidence.
 
     paper : where the paper says so, or its number.
-    margin : how far rounding alone moves the quantity of a quick run. Nearer to a bound than that, it is undecided.
+    judged_on : "bundled pictures" at full size, "the paper's images", or another size where no larger record exists.
+    margin : how far rounding alone moves the quantity in the small live run. None: the live run cannot judge it.
     """
 
     id: str
@@ -47,22 +48,18 @@ class Claim:
     statement: str
     paper: str
     quantity: str
-    profiles: tuple[str, ...]
+    judged_on: str
     at_least: float = -math.inf
     at_most: float = math.inf
-    margin: float = 0.0
+    margin: float | None = None
 
-    def judge(self, value: Measured | None, profile: str) -> str:
-        """Return yes, no or undecided. An interval that holds the bound is undecided; NaN is a no.
-
-        The margin is for quick runs: other profiles are judged on committed records, which do not move.
-        """
-        if value is None or profile not in self.profiles:
+    def judge(self, value: Measured | None, margin: float = 0.0) -> str:
+        """Return yes, no or undecided: the bound lies in the interval, or nearer than `margin`. NaN is a no."""
+        if value is None:
             return "undecided"
         low, high = value if isinstance(value, tuple) else (value, value)
         if math.isnan(low) or math.isnan(high):
             return "no"
-        margin = self.margin if profile == "quick" else 0.0
         if self.at_least + margin <= low and high <= self.at_most - margin:
             return "yes"
         return "no" if high < self.at_least - margin or low > self.at_most + margin else "undecided"
@@ -71,31 +68,31 @@ class Claim:
 def of(notebook: str) -> list[Claim]:
     """Return the claims of a notebook, by its number ("00")."""
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]
-    found = [
-        Claim(**entry | {"profiles": tuple(entry["profiles"])}) for entry in declared if entry["notebook"] == notebook
-    ]
+    found = [Claim(**entry) for entry in declared if entry["notebook"] == notebook]
     if not found:
         raise UserError(f"{CLAIMS.name} holds no claim of notebook {notebook}")
     return found
 
 
-def table(notebook: str, profile: str, measured: Quantities, laptop: Quantities | None = None) -> Whole:
-    """Return the verdicts on the claims of a notebook, indexed by their names: claim, paper, here, profile, holds.
+def table(notebook: str, evidence: Quantities, live: Quantities, size: str) -> Whole:
+    """Return the verdicts on the claims of a notebook, indexed by their names.
 
-    laptop : what its committed records of that profile measure. Claims that do not speak of `profile` are judged on it.
+    Columns: claim; paper; here, what the records measure; judged on; holds; live, the verdict of the small live run,
+    which decides nothing.
+
+    evidence, live : what the records and the live run measure.
+    size : what the bundled pictures of the records are, such as "256 × 256".
     """
     rows = {}
     for claim in of(notebook):
-        judged, values = profile, measured
-        if laptop is not None and profile not in claim.profiles and "laptop" in claim.profiles:
-            judged, values = "laptop", laptop
-        value = values.get(claim.quantity)
+        value = evidence.get(claim.quantity)
         rows[claim.id] = {
             "claim": claim.statement,
             "paper": claim.paper,
             "here": shown(value),
-            "profile": judged,
-            "holds": claim.judge(value, judged),
+            "judged on": size if claim.judged_on == "bundled pictures" else claim.judged_on,
+            "holds": claim.judge(value),
+            "live": "–" if claim.margin is None else claim.judge(live.get(claim.quantity), claim.margin),
         }
     return Whole(pd.DataFrame.from_dict(rows, orient="index"))
 
@@ -104,20 +101,21 @@ def shown(value: Measured | None) -> str:
     """Return a measured value with two decimals."""
     if value is None:
         return "not measured"
-    return f"{value[0]:.2f} to {value[1]:.2f}" if isinstance(value, tuple) else f"{value:.2f}"
+    low, high = (f"{end:.2f}" for end in (value if isinstance(value, tuple) else (value, value)))
+    return low if low == high else f"{low} to {high}"
 
 
-def conclude(notebook: str, profile: str, measured: Quantities, laptop: Quantities | None = None) -> Whole:
+def conclude(notebook: str, evidence: Quantities, live: Quantities, size: str) -> Whole:
     """Return `table`, and write its verdicts to data/verdicts: the closing call of a notebook."""
-    judged = table(notebook, profile, measured, laptop)
-    verdicts = judged[["here", "profile", "holds"]].to_dict(orient="index")
+    judged = table(notebook, evidence, live, size)
+    verdicts = judged[["here", "judged on", "holds"]].to_dict(orient="index")
     with written_whole(VERDICTS / f"{notebook}.json") as partial:
         partial.write_text(json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return judged
 
 
 def verdicts(notebook: str) -> pd.DataFrame:
-    """Return what the closing call of a notebook wrote, indexed by the names of its claims: here, profile, holds.
+    """Return what the closing call of a notebook wrote, indexed by the names of its claims: here, judged on, holds.
 
     Raises
     ------
@@ -130,11 +128,9 @@ def verdicts(notebook: str) -> pd.DataFrame:
 
 
 def counted(judged: pd.DataFrame) -> str:
-    """Return how many claims hold, by profile: "3 yes, 1 no (profile quick)"."""
+    """Return how many claims hold, by what they were judged on: "3 yes, 1 no (judged on 256 × 256)"."""
     return "; ".join(
-        ", ".join(
-            f"{count} {outcome}" for outcome, count in Counter(sorted(of_profile.holds, key=OUTCOMES.index)).items()
-        )
-        + f" (profile {profile})"
-        for profile, of_profile in judged.groupby("profile", sort=False)
+        ", ".join(f"{count} {outcome}" for outcome, count in Counter(sorted(of_size.holds, key=OUTCOMES.index)).items())
+        + f" (judged on {size})"
+        for size, of_size in judged.groupby("judged on", sort=False)
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.typing import HashableList
+from PIL import Image as Picture
+from PIL import ImageSequence
 from torch import Tensor
 
 from dip_repro import images
-from dip_repro.fitting import Report
+from dip_repro.fitting import Fit, Report
 from dip_repro.images import to_8bit
+from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, written_whole
 from dip_repro.study import records
-from dip_repro.study.runs import Run, problem_of
+from dip_repro.study.runs import RESULTS, Run, finished, problem_of, stored
 from dip_repro.study.samples import Samples
+from dip_repro.study.tasks import Problem
 
 FIGURES = ROOT / "figures"
 INK, BLUE, ORANGE, GREEN, GREY = "#222222", "#2166ac", "#d95f02", "#1b7837", "#888888"
@@ -106,7 +111,10 @@ def curves(
 
 
 def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
-    """Pass `reports` on, and show below the notebook's cell where the fit is, drawn again every `every` seconds."""
+    """Pass `reports` on, and show below the notebook's cell where the fit is, drawn again every `every` seconds.
+
+    Jupyter's stop button ends the fit there, and keeps what was done.
+    """
     from IPython.display import HTML, DisplayHandle
 
     def drawn() -> Figure:
@@ -115,12 +123,15 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
 
     handle, rows, due = DisplayHandle(), [], 0.0
     handle.display(HTML("…"))
-    for report in reports:
-        rows.append(report.row)
-        if time.monotonic() > due:
-            handle.update(drawn())
-            due = time.monotonic() + every
-        yield report
+    try:
+        for report in reports:
+            rows.append(report.row)
+            if time.monotonic() > due:
+                handle.update(drawn())
+                due = time.monotonic() + every
+            yield report
+    except KeyboardInterrupt:
+        print(f"stopped at iteration {report.iteration}; what was done so far is kept")
     if rows:
         handle.update(drawn())
 
@@ -208,6 +219,110 @@ def gaps(found: pd.DataFrame, rules: list[str], kinds: list[str], limits: tuple[
     return figure
 
 
+def evidence(
+    run: Run,
+    baseline: str = "",
+    zoom: tuple[int, int, int] | None = None,
+    others: dict[str, Tensor] | None = None,
+    folder: Path = RESULTS,
+) -> Figure:
+    """Draw what the record of a run shows: the input, a baseline of its task, `others`, the result and the truth.
+
+    Each has its PSNR as title, where the truth is known. Below they are enlarged at `zoom` = (top, left, side), or in
+    the middle; beside them stands the curve.
+    """
+    record = finished([run], folder).get(run)
+    if record is None:
+        return no_record(run.name)
+    problem, result = problem_of(run), "last iterate" if run.scored == "image" else "average"
+    shown = {"given": problem.corrupted}
+    if baseline:
+        shown[baseline] = problem.baselines[baseline]()
+    shown |= (others or {}) | {result: stored([run], folder)[0]}
+    return pictures_and_curve(with_psnr(shown, problem), records.history(record), zoom)
+
+
+def with_psnr(shown: dict[str, Tensor], problem: Problem) -> dict[str, Tensor]:
+    """Return images with their PSNR below their titles, and then the truth; as they are where it is not known."""
+    if problem.truth is None:
+        return shown
+    psnr = {name: float(problem.score(image, problem.truth)) for name, image in shown.items()}
+    return {f"{name}\n{psnr[name]:.2f} dB": image for name, image in shown.items()} | {"truth\n": problem.truth}
+
+
+def no_record(name: str) -> Figure:
+    """Say how the missing records are made, in the place of a picture: of a run, or of an experiment's runs."""
+    figure, ((axis,),) = panels(size=(7, 0.5))
+    axis.set_axis_off()
+    axis.text(0, 0, f"No record yet: dip-repro run '{name}' --profile laptop", fontsize=10, color=INK)
+    return figure
+
+
+def titled(shown: dict[str, Tensor], score: Callable[[Tensor], float | Tensor]) -> dict[str, Tensor]:
+    """Return the same images, each with its score in dB in its title."""
+    return {f"{name}\n{float(score(image)):.2f} dB": image for name, image in shown.items()}
+
+
+def pictures_and_curve(
+    shown: dict[str, Tensor], history: pd.DataFrame, zoom: tuple[int, int, int] | None = None
+) -> Figure:
+    """Draw images (C, H, W) in a row, enlarged below at `zoom` or in their middle; beside them the curve of a fit."""
+    side = min(next(iter(shown.values())).shape[-2:])
+    top, left, side = zoom or (side // 3, side // 3, side // 4)
+    ratios = [1.0] * len(shown) + [1.5]
+    figure = plt.figure(figsize=(2.5 * sum(ratios), 5.4), layout="constrained")
+    with plt.rc_context(STYLE):
+        cells = figure.add_gridspec(2, len(ratios), width_ratios=ratios)
+        for column, (title, image) in enumerate(shown.items()):
+            whole, enlarged = (figure.add_subplot(cells[row, column]) for row in range(2))
+            picture(whole, image, title)
+            whole.add_patch(plt.Rectangle((left, top), side, side, fill=False, color=ORANGE, linewidth=1.2))
+            picture(enlarged, image[..., top : top + side, left : left + side])
+        curve(figure.add_subplot(cells[:, -1]), history)
+    return figure
+
+
+def film(fitting: Fit, problem: Problem, path: Path, frames: int = 32) -> None:
+    """Run a fit, and write `path`, a GIF: the iterate at `frames` moments in geometric steps, a dot on its curve."""
+    every, last = fitting.settings.report_every, fitting.settings.iterations
+    moments = {round(at / every) * every for at in np.geomspace(every, last, frames)}
+    seen = {report.iteration: report.image.cpu() for report in fitting if report.iteration in moments}
+    history, drawn = fitting.result.history.set_index("iteration"), []
+    for iteration, image in seen.items():
+        shown = {"given": problem.corrupted, f"iteration {iteration}": image}
+        figure = with_curve(shown, history.reset_index())
+        figure.axes[-1].plot(iteration, history.psnr[iteration], "o", color=INK, markersize=9)
+        figure.savefig(buffer := io.BytesIO(), format="png", dpi=80)
+        drawn.append(Picture.open(buffer).convert("RGB").quantize(128))
+    with written_whole(path) as partial:
+        pauses = [160] * (len(drawn) - 1) + [2500]
+        drawn[0].save(partial, "GIF", save_all=True, append_images=drawn[1:], duration=pauses, loop=0)
+
+
+def slider(path: Path) -> Any:
+    """Return a slider over the frames of a GIF, for Jupyter."""
+    from ipywidgets import Image, IntSlider, VBox
+
+    frames = []
+    for frame in ImageSequence.Iterator(Picture.open(path)):
+        frame.convert("RGB").save(buffer := io.BytesIO(), "PNG")
+        frames.append(buffer.getvalue())
+    moment, image = IntSlider(len(frames) // 2, 0, len(frames) - 1, description="frame"), Image()
+    moment.observe(lambda change: setattr(image, "value", frames[change["new"]]), "value")
+    image.value = frames[moment.value]
+    return VBox([moment, image])
+
+
+def curve(axis: Axes, history: pd.DataFrame) -> None:
+    """Draw the PSNR of iterate and average by iteration where the truth is known, else the loss."""
+    scored = [name for name in ("psnr", "psnr_average") if name in history] or ["loss"]
+    names = {"psnr": "iterate", "psnr_average": "average", "loss": "loss"}
+    for name in scored:
+        axis.plot(history.iteration, history[name], linewidth=1.6, label=names[name])
+    axis.set(xlabel="iteration", ylabel="PSNR (dB)" if "psnr" in scored else "loss")
+    legend(axis)
+
+
 def save(figure: Figure, name: str) -> Path:
     """Write figures/<name>.png."""
     FIGURES.mkdir(exist_ok=True)
@@ -238,102 +353,147 @@ def with_curve(shown: dict[str, Tensor], history: pd.DataFrame) -> Figure:
     figure, (axes,) = panels(1, len(shown) + 1, (3.2 * (len(shown) + 1), 3.2))
     for axis, (title, image) in zip(axes, shown.items(), strict=False):
         picture(axis, image, title)
-    scored = [name for name in ("psnr", "psnr_average") if name in history] or ["loss"]
-    for name in scored:
-        axes[-1].plot(history.iteration, history[name], label=name.replace("_", ", "))
-    axes[-1].set(xlabel="iteration", ylabel="PSNR (dB)" if "psnr" in scored else "loss")
-    legend(axes[-1])
+    curve(axes[-1], history)
     plt.close(figure)  # the caller saves or shows it
     return figure
 
 
-def forest(table: pd.DataFrame) -> Figure:
-    """Draw `ambiguities.effects`: a row for each reading and task, its effect in dB with the 95 % interval."""
-    rows = table.sort_values("effect", ignore_index=True)
-    figure, ((axis,),) = panels(size=(8, 0.24 * len(rows) + 1))
-    for (task, group), colour in zip(rows.groupby("task", sort=False), COLOURS, strict=False):
-        error = [group.effect - group.low, group.high - group.effect]
-        axis.errorbar(group.effect, group.index, xerr=error, fmt="o", color=colour, markersize=4, label=task)
-    axis.axvline(0, color=INK, linewidth=0.8)
-    axis.axvspan(-0.1, 0.1, color=GREY, alpha=0.15, linewidth=0)
-    axis.set_yticks(rows.index, [row.reading + (" *" if row.p < 0.05 else "") for row in rows.itertuples()], fontsize=8)
-    axis.set(xlabel="PSNR less that of the base (dB); * Holm-corrected p < 0.05", ylim=(-1, len(rows)))
-    legend(axis, loc="lower right")
+def hourglass(config: NetworkConfig, side: int) -> Figure:
+    """Draw the blocks of a network for an image of `side`² pixels: d_i down the left, u_i up the right, s_i across."""
+    figure, ((axis,),) = panels(size=(10, 1.05 * config.depth + 1.4))
+    arrow: Any = {"arrowstyle": "->", "color": GREY, "shrinkA": 0, "shrinkB": 0}
+
+    def box(x: float, y: float, text: str, colour: str) -> None:
+        style = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 1.5}
+        axis.text(x, y, text, ha="center", va="center", fontsize=9, color=INK, bbox=style)
+
+    box(0, 0, f"z: {config.in_channels} channels, {side}²", GREY)
+    box(4, 0, f"x: {config.out_channels} channels, {side}²", GREY)
+    for i in range(config.depth):
+        x, y, smaller = 0.25 * i, -(i + 1), side // 2 ** (i + 1)
+        box(x, y, f"$d_{i + 1}$: {config.n_d[i]} filters {config.k_d[i]}×{config.k_d[i]}, {smaller}²", BLUE)
+        box(4 - x, y, f"$u_{i + 1}$: {config.n_u[i]} filters {config.k_u[i]}×{config.k_u[i]}, {2 * smaller}²", ORANGE)
+        axis.annotate("", (x, y + 0.3), (x, y + 0.7), arrowprops=arrow)
+        axis.annotate("", (4 - x, y + 0.7), (4 - x, y + 0.3), arrowprops=arrow)
+        if config.n_s[i]:
+            axis.annotate("", (4 - x - 0.65, y + 0.1), (x + 0.1, y + 0.5), arrowprops=arrow | {"color": GREEN})
+            label = f"$s_{i + 1}$: {config.n_s[i]} filters {config.k_s[i]}×{config.k_s[i]}"
+            axis.text(2, y + 0.42, label, ha="center", fontsize=8, color=GREEN)
+    x, y = 0.25 * (config.depth - 1), -config.depth
+    axis.annotate("", (4 - x - 0.65, y), (x + 0.65, y), arrowprops=arrow)
+    axis.set(xlim=(-0.8, 4.8), ylim=(y - 0.5, 0.5))
+    axis.set_axis_off()
+    return figure
+
+
+def forest(tables: dict[str, pd.DataFrame]) -> Figure:
+    """Draw `ambiguities.effects`, a panel for each task: the effect of each reading in dB with its 95 % interval."""
+    counts = [len(table) for table in tables.values()]
+    size = 11, 0.26 * sum(counts) + 0.5 * len(counts) + 0.7
+    figure, axes = panels(len(tables), 1, size, sharex=True, height_ratios=[n + 1 for n in counts])
+    for (axis,), (task, table), colour in zip(axes, tables.items(), COLOURS * 2, strict=False):
+        rows = table.sort_values("effect", ignore_index=True)
+        error = [rows.effect - rows.low, rows.high - rows.effect]
+        axis.errorbar(rows.effect, rows.index, xerr=error, fmt="o", color=colour, markersize=4)
+        axis.axvline(0, color=INK, linewidth=0.8)
+        axis.axvspan(-0.1, 0.1, color=GREY, alpha=0.15, linewidth=0)
+        names = [row.reading + (" *" if row.p < 0.05 else "") for row in rows.itertuples()]
+        axis.set_yticks(rows.index, names, fontsize=8)
+        axis.set_ylim(-0.7, len(rows) - 0.3)
+        axis.set_title(task, fontsize=10, color=colour, loc="left")
+    axes[-1, 0].set_xlabel("PSNR less that of the base (dB); * Holm-corrected p < 0.05")
     return figure
 
 
 def learning_curves(histories: dict[str, list[pd.DataFrame]], y: str = "loss") -> Figure:
     """Draw the geometric mean of column `y` over each list of histories, with its range as a band, on log axes."""
-    figure, ((axis,),) = panels(size=(7, 3.8))
+    figure, ((axis,),) = panels(size=(8.6, 3.8))
     for label, group in histories.items():
         logs = pd.concat([history.set_index("iteration")[y] for history in group], axis=1).map(math.log10)
         (line,) = axis.plot(logs.index, 10 ** logs.mean(axis=1), linewidth=2, label=label)
         band = 10 ** logs.min(axis=1), 10 ** logs.max(axis=1)
         axis.fill_between(logs.index, *band, color=line.get_color(), alpha=0.15, lw=0)
     axis.set(xlabel="iteration", ylabel=y, xscale="log", yscale="log")
-    legend(axis)
+    legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
 def by_band(histories: dict[str, list[pd.DataFrame]], bands: list[str]) -> Figure:
     """Draw the error of each frequency band by iteration, the mean over each list of histories, a panel each."""
-    figure, (axes,) = panels(1, len(histories), (2.6 * len(histories), 3), sharey=True)
+    figure, (axes,) = panels(1, len(histories), (2.6 * len(histories) + 1.2, 3), sharey=True)
     for axis, (label, group) in zip(axes, histories.items(), strict=True):
         mean = sum(history.set_index("iteration")[bands] for history in group) / len(group)
         for i, band in enumerate(bands, 1):
             axis.plot(mean.index, mean[band], color=plt.cm.viridis_r(i / len(bands)), label=f"to {band}")
-        axis.set(xscale="log", xlabel="iteration", ylim=(0, 1.3), title=label)
-    axes[0].set_ylabel("share of the band not explained")
-    legend(axes[-1], 8, title="cycles a pixel", title_fontsize=8)
+        axis.set(xscale="log", xlabel="iteration", ylim=(0, 1.3))
+        axis.set_title(label, fontsize=10, color=INK)
+    axes[0].set_ylabel("share not yet explained")
+    named = {"title": "cycles a pixel", "title_fontsize": 8}
+    legend(axes[-1], 8, loc="center left", bbox_to_anchor=(1, 0.5), **named)
     return figure
 
 
-def samples(rows: dict[str, list[Tensor]], spectra: dict[str, tuple], natural: tuple) -> Figure:
-    """Draw images of random networks, a column for each network, over the power spectra (frequency, power).
+def samples(blocks: list[dict[str, Tensor]], spectra: dict[str, tuple], natural: tuple) -> Figure:
+    """Draw images above their power spectra (frequency, power), in blocks of equal length, one below the other.
 
-    natural : (frequency, lowest, median, highest power over pictures). The contrast of the images is stretched, and
-    spectra are relative to their first ring.
+    natural : (frequency, lowest, median, highest power over pictures), drawn behind each spectrum. The contrast of the
+    images is stretched, and spectra are relative to their first ring.
     """
-    count = max(map(len, rows.values()))
-    size, heights = (1.75 * len(rows), 1.75 * count + 2.2), [1] * count + [1.2]
-    figure, axes = panels(count + 1, len(rows), size, height_ratios=heights)
+    columns = max(map(len, blocks))
+    size, heights = (2.7 * columns, 4.6 * len(blocks)), [1, 0.6] * len(blocks)
+    figure, axes = panels(2 * len(blocks), columns, size, height_ratios=heights)
     frequency, low, middle, high = natural
-    for column, (label, shown) in zip(axes.T, rows.items(), strict=True):
-        for axis, image in zip(column, shown, strict=False):
+    for i, block in enumerate(blocks):
+        for column, (label, image) in enumerate(block.items()):
             floor, ceiling = image.quantile(0.01), image.quantile(0.99)
-            picture(axis, (image - floor) / (ceiling - floor))
-        column[0].set_title(label, fontsize=10)
-        axis = column[-1]
-        axis.fill_between(frequency, low, high, color=GREY, alpha=0.3, lw=0, label="pictures")
-        axis.plot(frequency, middle, color=GREY, lw=1)
-        axis.plot(*spectra[label], color=ORANGE, lw=2, label="network")
-        axis.set(xscale="log", yscale="log", ylim=(1e-7, 10), xlabel="cycles a pixel")
-        axis.set_xticks([1 / 32, 1 / 8, 1 / 2], ["1/32", "1/8", "1/2"])
-        axis.set_xticks([], minor=True)
-        axis.label_outer()
-    axes[-1, 0].set_ylabel("relative power")
-    legend(axes[-1, 0], 8, loc="lower left")
+            picture(axes[2 * i, column], (image - floor) / (ceiling - floor), label)
+            axis = axes[2 * i + 1, column]
+            axis.fill_between(frequency, low, high, color=GREY, alpha=0.3, lw=0, label="photographs")
+            axis.plot(frequency, middle, color=GREY, lw=1)
+            axis.plot(*spectra[label], color=ORANGE, lw=2, label="the picture above")
+            axis.set(xscale="log", yscale="log", ylim=(1e-7, 10), xlabel="cycles a pixel")
+            axis.set_xticks([1 / 32, 1 / 8, 1 / 2], ["1/32", "1/8", "1/2"])
+            axis.set_xticks([], minor=True)
+        axes[2 * i + 1, 0].set_ylabel("relative power")
+        for axis in axes[2 * i + 1, 1:]:
+            axis.tick_params(labelleft=False)
+    legend(axes[1, 0], 8, loc="lower left")
     return figure
 
 
-def fronts(scores: dict[str, pd.DataFrame], costs: list[str]) -> Figure:
-    """Draw PSNR against each cost, a row for each task; the Pareto front (column "<cost> front") is joined."""
-    figure, axes = panels(len(scores), len(costs), (5 * len(costs), 3.2 * len(scores)))
+def fronts(scores: dict[str, pd.DataFrame], costs: list[str], large: str = "paper") -> Figure:
+    """Draw PSNR against each cost, a row for each task; the Pareto front (column "<cost> front") is joined.
+
+    large : the row that has a large point.
+    """
+    figure, axes = panels(len(scores), len(costs), (5.6 * len(costs), 3.6 * len(scores)))
     for row, (task, table) in zip(axes, scores.items(), strict=True):
         table = table.dropna(subset="psnr")
         for axis, cost in zip(row, costs if len(table) else (), strict=False):
             on = table[f"{cost} front"]
             front = table[on].sort_values(cost)
             axis.plot(front[cost], front.psnr, color=ORANGE, lw=1.2, zorder=1)
-            areas = [80 if name == "paper" else 28 for name in table.index]
+            areas = [80 if name == large else 28 for name in table.index]
             axis.scatter(table[cost], table.psnr, color=on.map({True: ORANGE, False: BLUE}), s=areas)
             for name, x, y in zip(table.index, table[cost], table.psnr, strict=True):
-                axis.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8, color=INK)
+                place: dict = {"xytext": (-6, 4), "ha": "right"} if on[name] else {"xytext": (6, 4)}
+                axis.annotate(name, (x, y), textcoords="offset points", fontsize=8, color=INK, **place)
             axis.set(xscale="log", xlabel=cost, ylabel="PSNR (dB)", title=task)
+            axis.margins(x=0.3, y=0.14)
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
             axis.xaxis.set_minor_formatter(NullFormatter())
-            axis.margins(x=0.15, y=0.12)
+    return figure
+
+
+def by_iteration(table: pd.DataFrame, label: str) -> Figure:
+    """Draw each column of a table that is indexed by the iteration."""
+    figure, ((axis,),) = panels(size=(8.6, 3.8))
+    axis.axhline(0, color=GREY, linewidth=0.8)
+    for (name, values), colour in zip(table.items(), COLOURS, strict=False):
+        axis.plot(values.index, values, color=colour, linewidth=1.8, label=name)
+    axis.set(xlabel="iteration", ylabel=label)
+    legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 
@@ -347,22 +507,30 @@ def against_share(table: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def compute(runs: dict[str, pd.DataFrame], means: dict[str, pd.Series], whole: int) -> Figure:
+AVERAGED = {"iterate": "psnr", "exponential average": "psnr_average", "mean": "psnr_mean"}  # columns of histories
+
+
+def compute(
+    runs: dict[str, pd.DataFrame], means: dict[str, pd.Series], whole: int, kinds: Iterable[str] = tuple(AVERAGED)
+) -> Figure:
     """Draw PSNR against all iterations spent: of each history as it goes on, and of the mean of k runs of `whole`.
 
     means : the PSNR in dB by k, for each kind of image that is averaged.
+    kinds : which of `AVERAGED` are drawn.
     """
-    figure, ((axis,),) = panels(size=(8, 4.4))
+    figure, ((axis,),) = panels(size=(8.6, 4.2))
+    looks: dict[str, dict] = {"iterate": {"linewidth": 0.7, "alpha": 0.7}, "exponential average": {"linestyle": "--"}}
     for (name, history), colour in zip(runs.items(), COLOURS, strict=False):
-        averaged = history[history.samples > 1]
-        axis.plot(history.iteration, history.psnr, color=colour, linewidth=0.7, alpha=0.6, label=f"{name}: iterate")
-        axis.plot(averaged.iteration, averaged.psnr_average, "--", color=colour, label=f"{name}: exponential average")
-        axis.plot(averaged.iteration, averaged.psnr_mean, color=colour, linewidth=2.2, label=f"{name}: mean")
+        for kind in kinds:
+            drawn = history if kind == "iterate" else history[history.samples > 1]
+            look = {"linewidth": 2.0, "color": colour} | looks.get(kind, {})
+            axis.plot(drawn.iteration, drawn[AVERAGED[kind]], label=f"{name}: {kind}", **look)
     for (of, scores), marker in zip(means.items(), "os", strict=False):
-        axis.plot(whole * scores.index, scores, f"{marker}:", color=INK, linewidth=1, label=f"k runs: mean of {of}")
+        axis.plot(whole * scores.index, scores, f"{marker}:", color=INK, linewidth=1, label=of)
     lowest = min(history.psnr[history.iteration > whole / 5].min() for history in runs.values())
-    axis.set(xlabel="iterations, of all runs together", ylabel="PSNR (dB)", ylim=(lowest, None))
-    legend(axis, 8, loc="center left", bbox_to_anchor=(1, 0.5))
+    spent = "iterations, of all runs together" if means else "iteration"
+    axis.set(xlabel=spent, ylabel="PSNR (dB)", ylim=(lowest, None))
+    legend(axis, 9, loc="center left", bbox_to_anchor=(1, 0.5))
     return figure
 
 

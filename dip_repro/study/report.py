@@ -19,7 +19,7 @@ FORMATS = {
     "csv": lambda frame: frame.round(4).to_csv().rstrip("\n"),
 }
 README, CONTENTS = ROOT / "README.md", ROOT / "notebooks" / "README.md"
-INDEX, GUIDE, LAPTOP = DATA / "INDEX.md", DATA / "GUIDE.md", DATA / "LAPTOP.md"
+INDEX, GUIDE, LAPTOP, FULL = (DATA / f"{name}.md" for name in ("INDEX", "GUIDE", "LAPTOP", "RESULTS"))
 PAPER = "the paper's settings"  # of `tables.COLUMNS`
 
 
@@ -78,53 +78,91 @@ def refused(folder: Path = RESULTS) -> list[str]:
 
 
 def answer(folder: Path = RESULTS) -> str:
-    """Return the study's answer so far: a sentence, and a line for each table begun."""
+    """Return what the study found so far: five lines, each with its numbers."""
     found = tables.overview(folder).xs(PAPER, level="column")
     found["all"] = found.cells + found.missing
-    return "\n".join(
-        [
-            f"**Does it reproduce?** {found.cells.sum()} of the {found['all'].sum()} cells of the paper's seven tables "
-            f"are done with {PAPER} ([more](#results)). The mean difference from the authors' published outputs:",
-            *(
-                f"- {tables.TABLES[name].title}: {difference(row)} dB over {row.cells} of {row['all']}, {row.verdict}"
-                for name, row in found[found.cells > 0].iterrows()
-            ),
-        ]
+    verdicts = found.verdict.value_counts()
+    far = [f"`{cell}` {row.difference:+.1f} dB" for cell, row in tables.outlying(folder).iterrows()]
+    judged = pd.concat([claims.verdicts(entry["number"]) for entry in declared("notebook")]).holds.value_counts()
+    lines = [
+        f"**The tables.** {found.cells.sum()} of {found['all'].sum()} cells are done with {PAPER}. Of the seven tables "
+        + ", ".join(f"{count} {'are' if count > 1 else 'is'} {verdict}" for verdict, count in verdicts.items())
+        + " ([table](#results)).",
+        f"**Far off**: {', '.join(far) or 'no cell'}. [Why](data/RESULTS.md).",
+        f"**The experiments** on bundled pictures: of the study's claims {judged.get('yes', 0)} hold, "
+        f"{judged.get('no', 0)} do not ([which](notebooks/README.md)), {judged.get('undecided', 0)} are undecided.",
+        f"**The open detail that matters most**: {dearest(folder)}",
+        f"**Chosen blind.** {blind_check(folder)}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def dearest(folder: Path = RESULTS) -> str:
+    """Return the reading with the largest effect, in words."""
+    effects = ambiguities.effects(folder)
+    if effects.empty:
+        return "not measured yet."
+    row = effects.iloc[0]
+    return (
+        f"“{ambiguities.in_words(row.reading)}” moves the PSNR by {row.effect:+.1f} dB on {row.task}. "
+        "[The guide](data/GUIDE.md) has all of them."
     )
 
 
+def gallery() -> str:
+    """Return a thumbnail of each notebook's figure, linked to the notebook, four in a row."""
+    cards = [
+        f'<td align="center" width="25%"><a href="notebooks/{entry["file"]}"><img src="figures/{entry["figure"]}.png" '
+        f'alt="{entry["title"]}" width="200"><br>{entry["number"]} {entry["title"]}</a></td>'
+        for entry in declared("notebook")
+    ]
+    rows = ["\n".join(["<tr>", *cards[i : i + 4], "</tr>"]) for i in range(0, len(cards), 4)]
+    return "\n".join(["<table>", *rows, "</table>"])
+
+
 def results(folder: Path = RESULTS) -> str:
-    """Return the section of README with the results."""
+    """Return the seven tables in short, for README."""
     found, rows = tables.overview(folder), {}
     for name, declared in tables.TABLES.items():
         paper, ours = (found.loc[(name, title)] for title in tables.COLUMNS)
-        rows[f"{declared.title} (`{name}`)"] = {
+        rows[declared.title] = {
             "cells": f"{paper.cells} of {paper.cells + paper.missing}",
-            PAPER: f"{paper.here:.2f}" if paper.cells else "–",
+            "here": f"{paper.here:.2f}" if paper.cells else "–",
             "authors": f"{paper.authors:.2f}" if paper.cells else "–",
             "difference [95 %]": difference(paper),
             "verdict": paper.verdict,
             "ours − authors [95 %]": difference(ours),
-            "verdict on ours": ours.verdict,
         }
+    return tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("table"))
+
+
+def full_results(folder: Path = RESULTS) -> str:
+    """Return the page of the tables: what each column is, the rules of "ours", and why some cells are far off."""
     far = tables.outlying(folder)
     listed = tables.markdown(tables.shown(far).rename_axis("cell")) if len(far) else "none."
     lines = "\n".join(rules())
     return f"""\
-PSNR in dB on the authors' own images, profile `paper`. Each mean is over the cells that are done, beside the \
-authors' published outputs for the same images. *Reproduced*: the 95 % interval of the mean difference over \
-images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly outside. Everything else is \
-*undecided*.
+# The paper's tables
 
-{tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("table"))}
+Written by `dip-repro report` from the committed records. PSNR in dB on the authors' own images, with {PAPER}. Each \
+mean is over the cells that are done, beside the authors' published outputs for the same images. *Reproduced*: the \
+95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly \
+outside. Everything else is *undecided*. Image by image: `dip-repro table NAME`, and \
+[notebook 09](../notebooks/09_tables.ipynb).
 
-*Ours* is one improved rule for each task. Each rule was declared before the runs of its table; only that for σ \
-= 50 was declared after one cell with the paper's settings had been seen.
+{results(folder)}
+
+## Ours
+
+One improved rule for each task. Each rule was declared before the runs of its table; only that for σ = 50 was \
+declared after one cell with the paper's settings had been seen.
+
 {lines}
 
-Cells over {tables.OUTLYING} dB from the authors':
+## Cells over {tables.OUTLYING} dB from the authors'
 
-{listed}"""
+{listed}
+"""
 
 
 def rules() -> list[str]:
@@ -182,7 +220,7 @@ def index(folder: Path = RESULTS) -> str:
     found, rows = tables.overview(folder).xs(PAPER, level="column"), []
     links = {entry["number"]: f"[{entry['number']}](../notebooks/{entry['file']})" for entry in declared("notebook")}
     for entry in declared("entry"):
-        verdict, profile = of_table(found.loc[entry["table"]]) if "table" in entry else of_claims(entry)
+        verdict, size = of_table(found.loc[entry["table"]]) if "table" in entry else of_claims(entry)
         place = entry.get("table", entry.get("records", "none"))
         count = len(tables.counted(folder / place)[0])
         rows.append(
@@ -190,7 +228,7 @@ def index(folder: Path = RESULTS) -> str:
                 "in the paper": entry["place"],
                 "what": entry["what"],
                 "verdict": verdict,
-                "profile": profile,
+                "judged on": size,
                 "notebook": links.get(entry.get("notebook"), "–"),
                 "records": f"[{count}](results/{place})" if count else "–",
             }
@@ -201,30 +239,28 @@ def index(folder: Path = RESULTS) -> str:
 Written by `dip-repro report` from `data/index.toml`, the records and the verdicts of the notebooks. The verdict \
 on a table is that of {PAPER}: *reproduced* where the 95 % interval of the mean difference lies within \
 ±{tables.MARGIN} dB. The verdict on a figure is that of the claims on it: *reproduced* if all hold, *not \
-reproduced* if one does not. *At small size*: in the profile named, on bundled images instead of the paper's.
+reproduced* if one does not. *Judged on*: the paper's own images, or bundled pictures of the size named.
 
 {tables.markdown(pd.DataFrame(rows).set_index("in the paper"))}
 """
 
 
 def of_table(found: pd.Series) -> tuple[str, str]:
-    """Return the verdict on a table, and its profile."""
+    """Return the verdict on a table, and what it was judged on."""
     if not found.cells:
         return "not attempted", "–"
-    return f"{found.verdict}, {found.cells} of {found.cells + found.missing} cells", "paper"
+    return f"{found.verdict}, {found.cells} of {found.cells + found.missing} cells", "the paper's images"
 
 
 def of_claims(entry: dict) -> tuple[str, str]:
-    """Return the verdict on an entry by the claims on it, and the profile that they were judged in."""
+    """Return the verdict on an entry by the claims on it, and what they were judged on."""
     if "notebook" not in entry:
         return "not attempted", "–"
     if "claims" not in entry:
-        return "shown at small size, not judged", "laptop"
+        return "shown on a bundled picture, not judged", "–"
     found = claims.verdicts(entry["notebook"]).loc[entry["claims"]]
     worst = next(outcome for outcome in ("no", "undecided", "yes") if outcome in set(found.holds))
-    profiles = ", ".join(found.profile.unique())
-    small = "" if profiles == "paper" or worst == "undecided" else " at small size"
-    return {"no": "not reproduced", "yes": "reproduced"}.get(worst, worst) + small, profiles
+    return {"no": "not reproduced", "yes": "reproduced"}.get(worst, worst), ", ".join(found["judged on"].unique())
 
 
 def worth(row) -> str:
@@ -236,7 +272,8 @@ def frozen(entry: dict) -> str:
     """Return the chosen reading of an ambiguity in words; where it holds for one experiment only, the base too."""
     if entry["chosen"] == ambiguities.BASE:
         return entry["base"]
-    return f"{entry['chosen']} in {entry['where']}, else {entry['base']}" if "where" in entry else entry["chosen"]
+    where = " and ".join(entry.get("where", ()))
+    return f"{entry['chosen']} in {where}, else {entry['base']}" if where else entry["chosen"]
 
 
 def ranked(folder: Path) -> list[tuple[dict, pd.DataFrame, pd.DataFrame]]:
@@ -254,18 +291,13 @@ def ranked(folder: Path) -> list[tuple[dict, pd.DataFrame, pd.DataFrame]]:
     return sorted(found, key=lambda one: one[1].effect.abs().max(), reverse=True)
 
 
-def question(entry: dict) -> str:
-    """Return the question of an ambiguity without its number in the list of readings."""
-    return entry["question"].partition(". ")[2]
-
-
 def most_that_matter(folder: Path = RESULTS, most: int = 5) -> str:
-    """Return the section of README on the ambiguities with the largest effects."""
+    """Return the readings with the largest effects, as a table."""
     every, study = ranked(folder), ambiguities.declaration()
     if not every:
         return "The study has not been run yet: `dip-repro run study --profile laptop --workers 4 --no-figure`."
     rows = {
-        question(entry): {
+        ambiguities.question(entry): {
             "chosen reading": frozen(entry),
             "other readings": ", ".join(effects.name.unique()),
             "effect in dB [95 %]": "<br>".join(map(worth, effects.itertuples())),
@@ -281,10 +313,7 @@ Holm's correction over {sum(len(effects) for _, effects, _ in every)} effects.
 
 {tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("the paper leaves open"))}
 
-{blind_check(folder)}
-
-All of them, with what was expected of each and advice for implementing the method from the paper: \
-[`data/GUIDE.md`](data/GUIDE.md), [notebook 08](notebooks/08_ambiguities.ipynb)."""
+{blind_check(folder)}"""
 
 
 def blind_check(folder: Path = RESULTS) -> str:
@@ -310,7 +339,7 @@ def guide(folder: Path = RESULTS) -> str:
         listed = "\n".join(lines)
         parts += [
             f"""\
-## {place}. {question(entry)}
+## {place}. {ambiguities.question(entry)}
 
 The text, in short: “{entry["sentence"]}”
 
@@ -333,6 +362,8 @@ interval over images, and the task; * where p < 0.05 after Holm's correction. It
 networks on small bundled pictures: profile `laptop`. An effect that is not significant is listed too, with its \
 interval.
 
+{most_that_matter(folder)}
+
 {readings}"""
 
 
@@ -344,21 +375,28 @@ def laptop(folder: Path = RESULTS) -> str:
 Written by `dip-repro report` from the records of profile `laptop`: bundled pictures, the paper's networks, \
 minutes to an hour each on one core. PSNR in dB. *Ours* is the image that the run is scored by. *Baseline* is \
 the best method without a network. *Level*: the difference is less than {tables.LEVEL} dB. The guided filter \
-beside flash has a medium strength; with the strength that is best by the truth, it is as good as ours in small \
-pictures (notebook 06). The enhancement has no truth; notebook 07 compares it with its baselines.
+beside flash has a fixed strength; notebook 06 also has the one that is best by the truth. The enhancement has no \
+truth; notebook 07 compares it with its baselines.
 
 {tables.markdown(tables.shown(tables.beside_baselines(folder=folder)).rename_axis("run"))}
 """
 
 
 def write() -> tuple[Path, ...]:
-    """Write the generated sections of README and the pages beside it, and return their paths."""
+    """Write the generated sections of README and the pages that are generated, and return their paths."""
     tables.score_derived()
     readme = README.read_text(encoding="utf-8")
     for (begin, end), section in SECTIONS.items():
         before, _, rest = readme.partition(begin)
         readme = f"{before}{begin}\n{section()}\n{end}{rest.partition(end)[2]}"
-    pages = {README: readme, INDEX: index(), GUIDE: guide(), LAPTOP: laptop(), CONTENTS: contents()}
+    pages = {
+        README: readme,
+        INDEX: index(),
+        GUIDE: guide(),
+        FULL: full_results(),
+        LAPTOP: laptop(),
+        CONTENTS: contents(),
+    }
     for path, text in pages.items():
         with written_whole(path) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -367,5 +405,5 @@ def write() -> tuple[Path, ...]:
 
 SECTIONS = {
     (f"<!-- {name}: written by dip-repro report -->", f"<!-- end of {name} -->"): section
-    for name, section in {"answer": answer, "results": results, "ambiguities": most_that_matter}.items()
+    for name, section in {"answer": answer, "results": results, "gallery": gallery}.items()
 }

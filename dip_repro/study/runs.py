@@ -223,13 +223,27 @@ def finished(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:
 
 
 def recorded(runs: Iterable[Run], folder: Path = RESULTS) -> list[pd.DataFrame]:
-    """Return the recorded history of each run."""
-    return [records.history(records.load(folder / f"{run.name}.json")) for run in runs]
+    """Return the recorded history of each run; none at all where a record is missing."""
+    runs = list(runs)
+    found = finished(runs, folder)
+    return [records.history(found[run]) for run in runs] if len(found) == len(runs) else []
 
 
 def stored(runs: Iterable[Run], folder: Path = RESULTS) -> list[Tensor]:
-    """Return the stored image of each run, (C, H, W), rounded to 8 bits: the image that was scored."""
-    return [images.open_image(folder / f"{run.name}.png") for run in runs]
+    """Return the image of each run that was scored, (C, H, W) in 8 bits; none at all where a record is missing."""
+    runs = list(runs)
+    return [images.open_image(folder / f"{run.name}.png") for run in runs] if recorded(runs, folder) else []
+
+
+def longest(runs: Iterable[Run], folder: Path = RESULTS) -> Run:
+    """Return the finished run of the most iterations; the first run where none is finished."""
+    runs = list(runs)
+    return max(finished(runs, folder), key=lambda run: run.settings.iterations, default=runs[0])
+
+
+def sizes(runs: Iterable[Run]) -> str:
+    """Return the sizes of the pictures of some runs, such as "128 × 128, 256 × 256"."""
+    return ", ".join(f"{side} × {side}" for side in sorted({run.task.side or 0 for run in runs}))
 
 
 @dataclass(frozen=True)

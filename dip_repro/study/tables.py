@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
+from torch import Tensor
 
 from dip_repro import images
 from dip_repro.runtime import DATA, UserError, written_whole
@@ -120,6 +121,11 @@ def done(name: str, folder: Path) -> dict[str, dict]:
     runs = [EARLIER.get(name, {}), CELLS[name]]
     found = finished([run for by_image in runs for run in by_image.values()], folder)
     return {image: found[run] for by_image in runs for image, run in by_image.items() if run in found}
+
+
+def reconstructions(name: str, folder: Path = RESULTS) -> dict[str, Tensor]:
+    """Return the stored image of each finished cell of a table, (C, H, W), by the name of the image."""
+    return {image: images.open_image(folder / f"{record['name']}.png") for image, record in done(name, folder).items()}
 
 
 def published(table: Table) -> pd.DataFrame:

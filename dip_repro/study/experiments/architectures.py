@@ -14,11 +14,24 @@ from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
 from dip_repro.operators import Mask
 from dip_repro.settings import Settings
 from dip_repro.study.comparisons import Cell, crossed, tidy
-from dip_repro.study.runs import Experiment, Run
-from dip_repro.study.tasks import Denoising, Inpainting
+from dip_repro.study.runs import Experiment, Run, problem_of, stored
+from dip_repro.study.tasks import Denoising, Inpainting, Problem
 
 COSTS = ("parameters", "seconds a step")
 TEXT = "which network draws what is not there"
+
+# The networks in words, for pictures and tables.
+LABELS = {
+    "paper": "the paper's",
+    "depth-1": "1 scale",
+    "depth-3": "3 scales",
+    "width-8": "8 filters",
+    "width-32": "32 filters",
+    "width-64": "64 filters",
+    "no-skips": "no skips",
+    "U-Net": "wide skips (U-Net)",
+    "ResNet": "no scales (ResNet)",
+}
 
 
 def architectures(width: int, depth: int) -> dict[str, NetworkConfig | ResNetConfig]:
@@ -81,11 +94,8 @@ def worth(runs: Iterable[Run], histories: list[pd.DataFrame], restored: list[Ten
     rows = {}
     for run, history, image in zip(runs, histories, restored, strict=True):
         problem = run.task.problem(run.seed)
-        assert problem.truth is not None  # as in all runs of this study
-        operator = problem.operator
-        scored = operator.mask == 0 if isinstance(operator, Mask) else torch.ones_like(problem.truth[:1]) > 0
         fitted = history.loss.iloc[-1] <= history.loss.iloc[0] / 2
-        psnr = float(metrics.psnr_where(image, problem.truth, scored)) if fitted else math.nan
+        psnr = scored(problem, image) if fitted else math.nan
         cost = (count_parameters(run.network.build()), history.seconds.iloc[-1] / run.settings.iterations)
         rows[run] = {"psnr": psnr, **dict(zip(COSTS, cost, strict=True))}
     tables = {}
@@ -93,6 +103,37 @@ def worth(runs: Iterable[Run], histories: list[pd.DataFrame], restored: list[Ten
         table = found.groupby("arm").agg(lambda column: column.mean(skipna=False)).rename_axis("network")
         tables[str(task)] = table.assign(**{f"{cost} front": on_front(table[cost], table.psnr) for cost in COSTS})
     return tables
+
+
+def scored(problem: Problem, image: Tensor) -> float:
+    """Return the PSNR in dB of an image: over the missing pixels where there are some, else over all."""
+    operator, truth = problem.operator, problem.truth
+    assert truth is not None  # as in all runs of this study
+    where = operator.mask == 0 if isinstance(operator, Mask) else torch.ones_like(truth[:1]) > 0
+    return float(metrics.psnr_where(image, truth, where))
+
+
+def beside(runs: Iterable[Run], task: str, image: str, baseline: str, networks: Iterable[str]) -> dict[str, Tensor]:
+    """Return the input of a task, a baseline, what some networks made of it, and the truth, each with its PSNR."""
+    cells = {run: cell for comparison in COMPARISONS.values() for run, cell in comparison.items()}
+    of = {cells[run].arm: run for run in runs if cells[run][:1] + cells[run][2:3] == (task, image)}
+    problem = problem_of(of["paper"])
+    shown = {"given": problem.corrupted, baseline: problem.baselines[baseline]()}
+    shown |= {LABELS[name]: stored([of[name]])[0] for name in networks}
+    assert problem.truth is not None  # as in all runs of this study
+    with_scores = {f"{name}\n{scored(problem, picture):.2f} dB": picture for name, picture in shown.items()}
+    return with_scores | {"truth\n": problem.truth}
+
+
+def curves(runs: Iterable[Run], histories: list[pd.DataFrame], task: str) -> pd.DataFrame:
+    """Return the PSNR in dB of the averages less that of the paper's network, by iteration: a column each network."""
+    cells = {run: cell for comparison in COMPARISONS.values() for run, cell in comparison.items()}
+    found: dict[str, list[pd.Series]] = {}
+    for run, history in zip(runs, histories, strict=True):
+        if cells[run].task == task:
+            found.setdefault(cells[run].arm, []).append(history.set_index("iteration").psnr_average)
+    means = pd.DataFrame({LABELS[arm]: sum(each) / len(each) for arm, each in found.items()})
+    return means.sub(means[LABELS["paper"]], axis=0).drop(columns=LABELS["paper"])
 
 
 def proportions(tables: dict[str, pd.DataFrame]) -> dict[str, float]:

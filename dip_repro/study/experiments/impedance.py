@@ -78,19 +78,24 @@ def resistance(found: pd.DataFrame, iterations: int) -> dict[str, float | tuple[
     """Return the quantities of the claims of notebook 10, from `speeds`: extremes over images and seeds.
 
     What is not reached within the `iterations` of the run takes longer, and nothing more is known: an interval. A ratio
-    of two that are not reached is NaN, and so is an extreme over it.
+    of two that are not reached is NaN, and so is an extreme over it. What needs a kind that `found` lacks is left out.
     """
     lowest, *_, highest = spectra.BANDS
-    natural, noise = found.loc["natural"], found.loc["noise"]
-    shuffled, phases = (found.loc[kind].tenth / natural.tenth for kind in ("shuffled", "phases"))
-    at_least = found.loc["shuffled"].tenth.clip(upper=iterations) / natural.tenth
-    return {
-        "least_shuffled_over_natural": (at_least.min(skipna=False), shuffled.min(skipna=False)),
-        "least_noisy_over_natural_loss": (found.loc["noisy"].loss / natural.loss).min(skipna=False),
-        "least_high_over_low_natural": (natural[highest] / natural[lowest]).min(skipna=False),
-        "least_high_over_low_noise": (noise[highest] / noise[lowest]).min(skipna=False),
-        "largest_phases_over_natural": phases.max(skipna=False),
-    }
+    of = {str(kind): table.droplevel("kind") for kind, table in found.groupby("kind")}
+    natural, quantities = of["natural"], {}
+    for kind in of.keys() & {"natural", "noise"}:
+        slower = of[kind][highest] / of[kind][lowest]
+        quantities[f"least_high_over_low_{kind}"] = slower.min(skipna=False)
+    if "noisy" in of:
+        quantities["least_noisy_over_natural_loss"] = (of["noisy"].loss / natural.loss).min(skipna=False)
+    if "phases" in of:
+        quantities["largest_phases_over_natural"] = (of["phases"].tenth / natural.tenth).max(skipna=False)
+    if "shuffled" in of:
+        at_least, known = (
+            tenth / natural.tenth for tenth in (of["shuffled"].tenth.clip(upper=iterations), of["shuffled"].tenth)
+        )
+        quantities["least_shuffled_over_natural"] = (at_least.min(skipna=False), known.min(skipna=False))
+    return quantities
 
 
 def first_below(history: pd.DataFrame, column: str, level: float) -> float:

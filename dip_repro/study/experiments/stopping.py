@@ -24,7 +24,7 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished, prepare
-from dip_repro.study.tasks import Damage, Problem
+from dip_repro.study.tasks import Damage, Denoising, Problem
 
 # By kind of damage (`Damage` has the units), from weak to strong.
 TUNING_LEVELS = {
@@ -42,6 +42,14 @@ LEVELS = {
     "speckle": (0.15, 0.25, 0.5),
     "jpeg": (30, 20, 10),
     "missing": (0.3, 0.5, 0.7),
+}
+LABELS = {
+    "gaussian": "Gaussian noise",
+    "poisson": "Poisson noise",
+    "impulse": "impulse noise",
+    "speckle": "speckle",
+    "jpeg": "JPEG",
+    "missing": "missing pixels",
 }
 # Bundled images, with their channels.
 TUNING_IMAGES = {"chelsea": 3, "coins": 1, "retina": 3, "gravel": 1}
@@ -94,6 +102,26 @@ def study(
 
 TUNING = study("stopping-tuning", "Stopping rules: their parameters chosen", TUNING_LEVELS, TUNING_IMAGES, 1, 2)
 STOPPING = study("stopping", "Stopping rules: how near they come to the best moment", LEVELS, IMAGES, 3, 6)
+
+# One picture of 256 × 256: left running, and stopped by the rule that `dip-repro denoise` takes. A quarter of an hour.
+SHOWN = Experiment(
+    "stopping-shown",
+    "A fit left running, and the same fit stopped by the recommended rule",
+    "When to stop (not in the paper); notebook 13",
+    {
+        "laptop": tuple(
+            Run(
+                f"stopping-shown/laptop-{what}",
+                Denoising("coffee", 256, sigma_8bit=50),
+                NetworkConfig.uniform(width=32, depth=5),
+                Settings(3000),
+                scored="average",
+                early=early,
+            )
+            for what, early in (("left-running", False), ("stopped", True))
+        )
+    },
+)
 
 
 @dataclass(frozen=True)
