@@ -113,7 +113,7 @@ def gallery() -> str:
     """Return a thumbnail of each notebook's figure, linked to the notebook, four in a row."""
     cards = [
         f'<td align="center" width="25%"><a href="notebooks/{entry["file"]}"><img src="figures/{entry["figure"]}.png" '
-        f'alt="{entry["title"]}" width="200"><br>{entry["number"]} {entry["title"]}</a></td>'
+        f'alt="" width="200"><br>{entry["number"]} {entry["title"]}</a></td>'
         for entry in declared("notebook")
     ]
     rows = ["\n".join(["<tr>", *cards[i : i + 4], "</tr>"]) for i in range(0, len(cards), 4)]
