@@ -92,6 +92,7 @@ def test_no_claim_holds_when_the_optimiser_stands_still_and_records_are_withheld
     for network in (Hourglass, ResNet):
         monkeypatch.setattr(network, "forward", few_outputs(network.forward))
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    monkeypatch.setattr(figures, "slider", lambda path: None)  # of a picture that is not drawn here
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     monkeypatch.setattr(records, "load_all", lambda folder: ({}, []))
     table = table_of(path)

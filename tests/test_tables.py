@@ -325,7 +325,7 @@ def test_the_independent_scorer_finds_each_cell_and_agrees(name, scorer, tmp_pat
         authors = images.crop_to_multiple(authors, 32)
     authors = authors[: len(problem.truth)]
     write(tmp_path, run, 0.0, 0.0, authors)
-    stored = tmp_path / name / f"{image}.png"
+    stored = tmp_path / f"{run.name}.png"
     assert images.open_image(stored).shape == problem.truth.shape
     ours = float(problem.score(images.open_image(stored), problem.truth))
     assert scorer.score(name, image, stored) == pytest.approx(ours, abs=0.01)
@@ -335,7 +335,7 @@ def test_the_independent_scorer_finds_each_cell_and_agrees(name, scorer, tmp_pat
 def test_the_independent_scorer_confirms_the_committed_cells(scorer):
     for name in tables.TABLES:
         for image, score in tables.cells(name).scored.dropna().items():
-            path = runs.RESULTS / name / f"{image}.png"
+            path = runs.RESULTS / f"{tables.done(name, runs.RESULTS)[image]['name']}.png"
             assert scorer.score(name, image, path) == pytest.approx(score, abs=0.01)
 
 

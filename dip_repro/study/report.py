@@ -74,7 +74,7 @@ def overview(format: str = "text", folder: Path = RESULTS) -> str:
 
 def refused(folder: Path = RESULTS) -> list[str]:
     """Return a sentence for each record of a table that does not count."""
-    return [why for name in tables.TABLES for why in tables.counted(folder / name)[1]]
+    return [why for name in tables.TABLES for why in tables.counted(name, folder)[1]]
 
 
 def answer(folder: Path = RESULTS) -> str:
@@ -222,7 +222,7 @@ def index(folder: Path = RESULTS) -> str:
     for entry in declared("entry"):
         verdict, size = of_table(found.loc[entry["table"]]) if "table" in entry else of_claims(entry)
         place = entry.get("table", entry.get("records", "none"))
-        count = len(tables.counted(folder / place)[0])
+        count = len(tables.counted(place, folder)[0])
         rows.append(
             {
                 "in the paper": entry["place"],

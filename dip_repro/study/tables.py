@@ -102,9 +102,11 @@ def find(name: str) -> Table:
     return lookup("table", name, TABLES)
 
 
-def counted(folder: Path) -> tuple[list[dict], list[str]]:
-    """Return the records in `folder` that answer a declared run, and a sentence for each that does not."""
-    found, refused = records.load_all(folder)
+def counted(name: str, folder: Path = RESULTS) -> tuple[list[dict], list[str]]:
+    """Return the records of a table or an experiment that answer a declared run, and a sentence for each other one."""
+    found, refused = records.load_all(folder / name)
+    newer, damaged = records.load_all(folder / denoising.THIRD / name)
+    found, refused = found | newer, refused + damaged
     answers = []
     for record in found.values():
         try:

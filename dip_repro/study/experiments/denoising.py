@@ -30,17 +30,18 @@ START = Experiment(
 
 
 PAPERS = Settings(1800)
+THIRD = "third/"  # the folder of what the third freeze changed
 
 
 def published(
-    table: str, sigma: int, seed: int, settings: Settings = PAPERS, early: bool = False, prefix: str = ""
+    table: str, sigma: int, seed: int, settings: Settings = PAPERS, early: bool = False, folder: str = ""
 ) -> dict[str, Run]:
     """Return the runs of a table by image, on the noisy images that the authors published."""
 
     def run(image: str) -> Run:
         files = f"{COLOUR}/{sigma}/{image}"
         task = Denoising(f"{files}_GT.png", sigma_8bit=sigma, noisy=f"{files}_noisy.png")
-        return Run(f"{table}/{prefix}{image}", task, NetworkConfig(), settings, seed, "average", early)
+        return Run(f"{folder}{table}/{image}", task, NetworkConfig(), settings, seed, "average", early)
 
     return {image: run(image) for image in DENOISED}
 
@@ -51,7 +52,7 @@ FIVE_DB = 10**0.5  # a fall of the PSNR by 5 dB, as a ratio of losses (reading 1
 TABLES = {
     "denoising-25": published("denoising-25", 25, seed=0),
     "denoising-50": published(
-        "denoising-50", 50, seed=0, settings=Settings(1800, sigma_p=1 / 20, rollback_ratio=FIVE_DB), prefix="third-"
+        "denoising-50", 50, seed=0, settings=Settings(1800, sigma_p=1 / 20, rollback_ratio=FIVE_DB), folder=THIRD
     ),
     "denoising-second-25": published("denoising-second-25", 25, seed=1),
     "denoising-50-stopped": published("denoising-50-stopped", 50, seed=0, early=True),

@@ -10,7 +10,7 @@ from dip_repro.networks import NetworkConfig, count_parameters
 from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.experiments import denoising
-from dip_repro.study.experiments.denoising import FIVE_DB
+from dip_repro.study.experiments.denoising import FIVE_DB, THIRD
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Restoration
 
@@ -33,9 +33,9 @@ def restoration_settings(iterations: int, learning_rate: float = 0.001, **others
 
 
 FAST = 0.01  # the learning rate of short runs; the paper's is 0.001 for 11 000 iterations
-THIRD = replace(GREY, padding="zeros"), restoration_settings(11000, report_every=50, rollback_ratio=FIVE_DB)
+AS_FROZEN = replace(GREY, padding="zeros"), restoration_settings(11000, report_every=50, rollback_ratio=FIVE_DB)
 TABLES = {
-    "restoration-50": {image: Run(f"restoration-50/third-{image}", published(image), *THIRD) for image in RESTORED}
+    "restoration-50": {image: Run(f"{THIRD}restoration-50/{image}", published(image), *AS_FROZEN) for image in RESTORED}
 }
 EARLIER = {  # by the second freeze
     "restoration-50": {
