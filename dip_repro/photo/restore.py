@@ -2,7 +2,7 @@
 
 `denoise`, `dejpeg`, `inpaint` and `upscale` take a photo (C, H, W) in [0, 1], grey or RGB, and return a `Restoration`:
 iterate over it, or call `done()`. `width` is the number of filters of each layer (the paper has 128). A result of more
-than `tile`² pixels is computed in tiles.
+than `tile` × `tile` pixels is computed in tiles.
 
 A fit to a noisy photo reproduces the noise in the end, so a rule stops it early (`stopping.recommended`). The other
 three do all their iterations, as the paper does: a mask or a decimation adds no noise, and the network reproduces

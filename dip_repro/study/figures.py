@@ -359,7 +359,7 @@ def with_curve(shown: dict[str, Tensor], history: pd.DataFrame) -> Figure:
 
 
 def hourglass(config: NetworkConfig, side: int) -> Figure:
-    """Draw the blocks of a network for an image of `side`² pixels: d_i down the left, u_i up the right, s_i across."""
+    """Draw the blocks of a network for side × side pixels: d_i down the left, u_i up the right, s_i across."""
     figure, ((axis,),) = panels(size=(10, 1.05 * config.depth + 1.4))
     arrow: Any = {"arrowstyle": "->", "color": GREY, "shrinkA": 0, "shrinkB": 0}
 

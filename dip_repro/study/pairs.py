@@ -43,9 +43,9 @@ def flash_pair(scene: Tensor) -> tuple[Tensor, Tensor]:
 def leak(image: Tensor, truth: Tensor, width: int = 9) -> float:
     """Return how much of the flash's shadow is in `image`, (3, H, W); `truth` is the scene lit by the lamp.
 
-    0 means none of the shadow, 1 all of it. The detail of the image (its difference from the mean over `width`² pixels)
-    is fitted, by least squares, as a sum of the truth's detail and the shadow's. NaN for an image with less than half
-    of the truth's detail: it has no shadow because it has little detail of any kind.
+    0 means none of the shadow, 1 all of it. The detail of the image, its difference from the mean over a square of
+    `width` pixels, is fitted, by least squares, as a sum of the truth's detail and the shadow's. NaN for an image with
+    less than half of the truth's detail: it has no shadow because it has little detail of any kind.
     """
 
     def detail_of(x: Tensor) -> Tensor:
