@@ -202,9 +202,12 @@ def test_a_full_disk_and_a_damaged_checkpoint_are_told(tmp_path, monkeypatch):
 
 def test_selection_is_by_experiment_or_pattern():
     assert campaign.select(["start"], "quick") == list(experiments.find("start").runs("quick"))
-    assert [run.name for run in campaign.select(["text", "*/house"], "paper")] == ["text/paper", "restoration-50/house"]
+    assert [run.name for run in campaign.select(["text", "*/house"], "paper")] == [
+        "text/paper",
+        "third/restoration-50/house",
+    ]
     assert len(campaign.select(["start", "start/quick"], "quick")) == 1
-    with pytest.raises(UserError, match="did you mean restoration-50/house"):
+    with pytest.raises(UserError, match="did you mean third/restoration-50/house"):
         campaign.select(["restoration-50/hose"], "paper")
 
 

@@ -252,11 +252,11 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
     for name in tables.TABLES:
         fill(tmp_path, name, differences)
     load_all = records.load_all
-    monkeypatch.setattr(records, "load_all", lambda folder: load_all(tmp_path / folder.name))
+    monkeypatch.setattr(records, "load_all", lambda folder: load_all(tmp_path / folder.relative_to(runs.RESULTS)))
     monkeypatch.setattr(claims, "VERDICTS", tmp_path / "verdicts")
     # Records alone are made up here, not the pictures beside them.
     drawn = torch.rand(3, 32, 32)
-    monkeypatch.setattr(tables, "reconstructions", lambda name: dict.fromkeys(tables.done(name, tmp_path), drawn))
+    monkeypatch.setattr(tables, "reconstructions", lambda name: dict.fromkeys(tables.done(name, runs.RESULTS), drawn))
     names, saved = {}, []
     monkeypatch.setattr(figures, "save", lambda figure, name: saved.append(name))
     for cell in nbformat.read(ROOT / "notebooks" / "09_tables.ipynb", as_version=4).cells:

@@ -12,7 +12,7 @@ from dip_repro.study.experiments.activation import ACTIVATION
 from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
-from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECOND, START, STOPPED_EARLY
+from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECOND, START, STOPPED_EARLY, THIRD
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
@@ -54,7 +54,9 @@ def matching(wanted: str, profile: str) -> tuple[Run, ...]:
     if "/" not in wanted:
         return find(wanted).runs(profile)
     every = {run.name: run for experiment in DECLARED for run in experiment.profiles.get(profile, ())}
-    found = tuple(every[name] for name in fnmatch.filter(every, wanted))
+    found = tuple(
+        r for name, r in every.items() if fnmatch.fnmatch(name.removeprefix(THIRD), wanted.removeprefix(THIRD))
+    )
     if not found:
         near = difflib.get_close_matches(wanted, every, n=1, cutoff=0)
         raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")

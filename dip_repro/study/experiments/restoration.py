@@ -46,7 +46,7 @@ SECOND_FREEZE = Experiment(
     "second-freeze",
     "The cells of the tables as the second freeze had them",
     "Tables of σ = 50 and of restoration",
-    {"paper": tuple(run for runs in (EARLIER | denoising.EARLIER).values() for run in runs.values())},
+    {"second": tuple(run for runs in (EARLIER | denoising.EARLIER).values() for run in runs.values())},
 )
 RESTORATION = Experiment(
     "restoration-50",
