@@ -9,7 +9,7 @@ from conftest import call
 
 from dip_repro import cli, images
 from dip_repro.runtime import UserError
-from dip_repro.study import experiments
+from dip_repro.study import experiments, tables
 
 
 def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
@@ -75,3 +75,9 @@ def test_the_list_tells_how_long_finished_runs_took():
     assert cli.extent(queue, {}) == "2 runs, none done"
     assert cli.extent(queue, {queue[0].name: done[queue[0].name]}) == "2 runs, 1 done in 100 s"
     assert cli.extent(queue, done) == "2 runs, 3 min"
+
+
+def test_the_doctor_says_what_a_step_takes_and_what_that_means_for_the_tables():
+    said = call("doctor", "--side", 32).output
+    assert "float32" in said and "s a step" in said and "fastest" in said
+    assert all(table.title in said for table in tables.TABLES.values())
