@@ -78,6 +78,6 @@ def test_the_list_tells_how_long_finished_runs_took():
 
 
 def test_the_doctor_says_what_a_step_takes_and_what_that_means_for_the_tables():
-    said = call("doctor", "--side", 32).output
+    said = call("doctor", "--side", 64).output
     assert "float32" in said and "s a step" in said and "fastest" in said
     assert all(table.title in said for table in tables.TABLES.values())
