@@ -248,7 +248,7 @@ reproduced* if one does not. *Judged on*: the paper's own images, or bundled pic
 def of_table(found: pd.Series) -> tuple[str, str]:
     """Return the verdict on a table, and what it was judged on."""
     if not found.cells:
-        return "not attempted", "–"
+        return f"not run yet, 0 of {found.missing} cells: hours of a CPU each table", "–"
     return f"{found.verdict}, {found.cells} of {found.cells + found.missing} cells", "the paper's images"
 
 
