@@ -112,12 +112,12 @@ def dearest(folder: Path = RESULTS) -> str:
 def gallery() -> str:
     """Return a thumbnail of each notebook's figure, linked to the notebook, four in a row."""
     cards = [
-        f'<td align="center" width="25%"><a href="notebooks/{entry["file"]}"><img src="figures/{entry["figure"]}.png" '
-        f'alt="" width="200"><br>{entry["number"]} {entry["title"]}</a></td>'
+        f'[<img src="figures/{entry["figure"]}.png" width="190">](notebooks/{entry["file"]})<br>'
+        f"{entry['number']} {entry['title']}"
         for entry in declared("notebook")
     ]
-    rows = ["\n".join(["<tr>", *cards[i : i + 4], "</tr>"]) for i in range(0, len(cards), 4)]
-    return "\n".join(["<table>", *rows, "</table>"])
+    rows = [cards[i : i + 4] + [""] * (4 - len(cards[i : i + 4])) for i in range(0, len(cards), 4)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in ([""] * 4, [":-:"] * 4, *rows))
 
 
 def results(folder: Path = RESULTS) -> str:
