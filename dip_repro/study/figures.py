@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib as mpl
@@ -139,8 +140,9 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
 def lines(tables: dict[str, dict[str, pd.Series]], label: str, margin: float = 0.0) -> Figure:
     """Draw differences in dB by iteration: a panel for each table, a line for each column, a band ± `margin`."""
     columns = min(4, len(tables))
-    rows = -(-len(tables) // columns)
-    figure, axes = panels(rows, columns, (max(3.4 * columns, 5), 3.2 * rows), sharey=True)
+    tables = {title: {fill(name, 44): curve for name, curve in table.items()} for title, table in tables.items()}
+    rows, most = -(-len(tables) // columns), max("\n".join(table).count("\n") + 1 for table in tables.values())
+    figure, axes = panels(rows, columns, (max(3.4 * columns, 5), (3.2 + 0.15 * most) * rows), sharey=True)
     names = list(dict.fromkeys(name for table in tables.values() for name in table))
     colours = dict(zip(names, plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(names))), strict=True))
     for axis in axes.flat[len(tables) :]:
@@ -152,7 +154,7 @@ def lines(tables: dict[str, dict[str, pd.Series]], label: str, margin: float = 0
             axis.plot(curve.index, curve, color=colours[name], linewidth=1.2, label=name)
         axis.set_xlabel("iteration")
         axis.set_title(title, fontsize=10, color=INK)
-        legend(axis, 7, ncols=2, loc="lower right")
+        legend(axis, 7, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     for axis in axes[:, 0]:
         axis.set_ylabel(label)
     return figure
@@ -244,10 +246,10 @@ def evidence(
 
 def with_psnr(shown: dict[str, Tensor], problem: Problem) -> dict[str, Tensor]:
     """Return images with their PSNR below their titles, and then the truth; as they are where it is not known."""
-    if problem.truth is None:
+    truth = problem.truth
+    if truth is None:
         return shown
-    psnr = {name: float(problem.score(image, problem.truth)) for name, image in shown.items()}
-    return {f"{name}\n{psnr[name]:.2f} dB": image for name, image in shown.items()} | {"truth\n": problem.truth}
+    return titled(shown, lambda image: problem.score(image, truth)) | {"truth\n": truth}
 
 
 def no_record(name: str) -> Figure:

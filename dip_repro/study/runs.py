@@ -222,17 +222,21 @@ def finished(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:
     return {run: record for run, record in answers.items() if record["key"] == records.key(run.configuration)}
 
 
-def recorded(runs: Iterable[Run], folder: Path = RESULTS) -> list[pd.DataFrame]:
-    """Return the recorded history of each run; none at all where a record is missing."""
+def complete(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:
+    """Return the record of each run, in their order; none at all where one is missing."""
     runs = list(runs)
     found = finished(runs, folder)
-    return [records.history(found[run]) for run in runs] if len(found) == len(runs) else []
+    return found if len(found) == len(runs) else {}
+
+
+def recorded(runs: Iterable[Run], folder: Path = RESULTS) -> list[pd.DataFrame]:
+    """Return the recorded history of each run; none at all where a record is missing."""
+    return [records.history(record) for record in complete(runs, folder).values()]
 
 
 def stored(runs: Iterable[Run], folder: Path = RESULTS) -> list[Tensor]:
     """Return the image of each run that was scored, (C, H, W) in 8 bits; none at all where a record is missing."""
-    runs = list(runs)
-    return [images.open_image(folder / f"{run.name}.png") for run in runs] if recorded(runs, folder) else []
+    return [images.open_image(folder / f"{run.name}.png") for run in complete(runs, folder)]
 
 
 def longest(runs: Iterable[Run], folder: Path = RESULTS) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,7 +9,7 @@ import pandas as pd
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import records
-from dip_repro.study.no_prior import PixelsConfig
+from dip_repro.study.experiments.preimage import by_each_method
 from dip_repro.study.runs import RESULTS, Experiment, Run
 from dip_repro.study.tasks import Activation
 
@@ -22,7 +21,6 @@ LAST = {"lite0": "fc", "alexnet": "fc8"}
 JUDGES = {"lite0": ("lite0", "lite1"), "alexnet": ("alexnet", "vgg16")}  # the first is the one that is excited
 # Out of reach: a photo's first class has a logit of about 10 in Lite0, and of about 20 in AlexNet.
 TARGETS = {"lite0": 100.0, "alexnet": 300.0}
-VARIATION = 10.0  # λ of total variation: of 0.3, 3, 10 and 30 the one whose pizza the other network knows best
 
 
 def dreamer(divisor: int = 1, depth: int = 6) -> NetworkConfig:
@@ -36,18 +34,14 @@ def activations(
     name: str, side: int, phi: str, network: NetworkConfig, deep: Settings, pixels: Settings, classes: dict[str, int]
 ) -> tuple[Run, ...]:
     """Return the three methods' runs of each class, then of a channel of each inner layer, of the classifier `phi`."""
-    grid, target = PixelsConfig((side, side)), TARGETS[phi]
+    target = TARGETS[phi]
     tasks = {c: Activation(phi, LAST[phi], channel, side, target, judges=JUDGES[phi]) for c, channel in classes.items()}
     tasks |= {layer: Activation(phi, layer, CHANNEL, side, target) for layer in LAYERS[phi]}
-    found = []
-    for unit, task in tasks.items():
-        start = f"activation/{name}-{unit.replace(' ', '-')}"
-        found += [
-            Run(f"{start}-deep", task, network, deep),
-            Run(f"{start}-tv", replace(task, variation=VARIATION), grid, pixels),
-            Run(f"{start}-pixels", task, grid, pixels),
-        ]
-    return tuple(found)
+    return tuple(
+        run
+        for unit, task in tasks.items()
+        for run in by_each_method(f"activation/{name}-{unit.replace(' ', '-')}", task, network, deep, pixels)
+    )
 
 
 ACTIVATION = Experiment(

@@ -14,6 +14,7 @@ from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
 from dip_repro.operators import Mask
 from dip_repro.settings import Settings
 from dip_repro.study.comparisons import Cell, crossed, tidy
+from dip_repro.study.experiments.inpainting import on_missing
 from dip_repro.study.runs import Experiment, Run, problem_of, stored
 from dip_repro.study.tasks import Denoising, Inpainting, Problem
 
@@ -107,10 +108,10 @@ def worth(runs: Iterable[Run], histories: list[pd.DataFrame], restored: list[Ten
 
 def scored(problem: Problem, image: Tensor) -> float:
     """Return the PSNR in dB of an image: over the missing pixels where there are some, else over all."""
-    operator, truth = problem.operator, problem.truth
-    assert truth is not None  # as in all runs of this study
-    where = operator.mask == 0 if isinstance(operator, Mask) else torch.ones_like(truth[:1]) > 0
-    return float(metrics.psnr_where(image, truth, where))
+    if isinstance(problem.operator, Mask):
+        return on_missing(problem, image)
+    assert problem.truth is not None  # as in all runs of this study
+    return float(metrics.psnr_where(image, problem.truth, torch.ones_like(problem.truth[:1]) > 0))
 
 
 def beside(runs: Iterable[Run], task: str, image: str, baseline: str, networks: Iterable[str]) -> dict[str, Tensor]:

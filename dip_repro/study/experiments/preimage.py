@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run
-from dip_repro.study.tasks import PreImage
+from dip_repro.study.tasks import Activation, PreImage
 
 # Each with the class of ImageNet that EfficientNet-Lite0 reads in it. The settings were chosen on the first alone.
 IMAGES = {"coffee": 967, "chelsea": 285}
@@ -20,7 +21,9 @@ LAYERS = {  # from early to late
     "lite0": ("block1", "block3", "block5", "block11", "block16", "fc"),
     "alexnet": ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"),
 }
-VARIATION = 10.0  # λ of total variation: of 0.3, 1, 3 and 10 the best by SSIM on coffee's block11
+# λ of total variation: of 0.3, 1, 3 and 10 the best by SSIM on coffee's block11; in notebook 17, of 0.3, 3, 10 and 30
+# the one whose pizza the other network knows best.
+VARIATION = 10.0
 
 
 def inverter(divisor: int = 1, depth: int = 6) -> NetworkConfig:
@@ -32,16 +35,23 @@ def inverter(divisor: int = 1, depth: int = 6) -> NetworkConfig:
     )
 
 
+def by_each_method(
+    start: str, task: PreImage | Activation, network: NetworkConfig, deep: Settings, pixels: Settings
+) -> tuple[Run, ...]:
+    """Return the runs of `METHODS` on a task, called <start>-<method>; pixels are optimised without a network."""
+    grid = PixelsConfig((task.side, task.side))
+    return (
+        Run(f"{start}-deep", task, network, deep),
+        Run(f"{start}-tv", replace(task, variation=VARIATION), grid, pixels),
+        Run(f"{start}-pixels", task, grid, pixels),
+    )
+
+
 def preimages(
     name: str, image: str, side: int, phi: tuple[str, str], network: NetworkConfig, deep: Settings, pixels: Settings
 ) -> tuple[Run, ...]:
     """Return the three methods' runs on an image of `side`² pixels; `phi` is a network and its layer."""
-    start, grid = f"preimage/{name}-{image}-{phi[1]}", PixelsConfig((side, side))
-    return (
-        Run(f"{start}-deep", PreImage(image, side, *phi), network, deep),
-        Run(f"{start}-tv", PreImage(image, side, *phi, variation=VARIATION), grid, pixels),
-        Run(f"{start}-pixels", PreImage(image, side, *phi), grid, pixels),
-    )
+    return by_each_method(f"preimage/{name}-{image}-{phi[1]}", PreImage(image, side, *phi), network, deep, pixels)
 
 
 def every(name: str, side: int, phi: str, network: NetworkConfig, deep: Settings, pixels: Settings) -> tuple[Run, ...]:
