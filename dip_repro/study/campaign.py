@@ -76,7 +76,7 @@ class Inline(Executor):
 
 
 def executor(workers: int, scheduler: str | None) -> Executor:
-    """Return what runs the queue: this process, `workers` processes, or the Dask cluster at `scheduler`."""
+    """Return what runs the queue beside this process: `workers` others, or the Dask cluster at `scheduler`."""
     if scheduler:
         try:
             from distributed import Client
@@ -86,8 +86,6 @@ def executor(workers: int, scheduler: str | None) -> Executor:
             return Client(scheduler, timeout=10).get_executor()
         except OSError:
             raise UserError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from None
-    if workers == 1:
-        return Inline()
     # With more threads than cores a step takes seconds, not tenths of one. (Dask limits the threads by itself.)
     threads = max(1, torch.get_num_threads() // workers)
     spawn = multiprocessing.get_context("spawn")
@@ -121,7 +119,7 @@ def campaign(
     left = list(named)
     alone = workers == 1 and not scheduler  # then a run shows its own progress; the bars of several would mix
     for _ in range(MOST_DEATHS):
-        with executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
+        with Inline() if alone else executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
             how = Path(folder).absolute(), device, precision, compiled, until, alone
             futures = {pool.submit(attempt, named[name], *how): name for name in left}
             for future in as_completed(futures):
@@ -140,6 +138,7 @@ def campaign(
         if not left:
             break
         left = left[1:] + left[:1]  # if it is the first that kills its worker, the others come before it now
+        workers = max(1, workers // 2)  # fewer at once: too little memory is the usual cause
     failed |= dict.fromkeys(left, f"its workers died, {MOST_DEATHS} of them; is there enough memory?")
     groups = {what: [n for n in named if became.get(n) == what] for what in ("finished", "interrupted", "elsewhere")}
     return Outcome(**groups, failed=failed)
