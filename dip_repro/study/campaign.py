@@ -119,7 +119,10 @@ def campaign(
     left = list(named)
     alone = workers == 1 and not scheduler  # then a run shows its own progress; the bars of several would mix
     for _ in range(MOST_DEATHS):
-        with Inline() if alone else executor(workers, scheduler) as pool, tqdm(total=len(left), unit="run", disable=alone) as bar:
+        with (
+            Inline() if alone else executor(workers, scheduler) as pool,
+            tqdm(total=len(left), unit="run", disable=alone) as bar,
+        ):
             how = Path(folder).absolute(), device, precision, compiled, until, alone
             futures = {pool.submit(attempt, named[name], *how): name for name in left}
             for future in as_completed(futures):

@@ -169,6 +169,7 @@ class Restoration:
     """x0 = x ⊙ m with a Bernoulli mask m, or the published file `masked`, whose zeros are missing.
 
     known : "drawn", the mask as it was drawn; "nonzero", its zeros and those of x are missing (reading 26).
+    The mask has the seed of the run, or `mask_seed`: then runs of several seeds share it.
     """
 
     image: str
@@ -177,6 +178,7 @@ class Restoration:
     masked: str | None = None
     normalise: str = "all"
     known: str = field(default="drawn", metadata={"neutral": "drawn"})
+    mask_seed: int | None = field(default=None, metadata={"neutral": None})
 
     def problem(self, seed: int) -> Problem:
         truth = open_at(self.image, self.side)
@@ -185,7 +187,8 @@ class Restoration:
             agree(truth, corrupted, self.masked)
             mask = images.known_from_zeros(corrupted)
         else:
-            mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, seed)
+            mask_seed = seed if self.mask_seed is None else self.mask_seed
+            mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, mask_seed)
             corrupted = truth * mask
             if self.known == "nonzero":
                 mask = images.known_from_zeros(corrupted)

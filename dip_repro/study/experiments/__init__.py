@@ -16,6 +16,7 @@ from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECON
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
+from dip_repro.study.experiments.front import FRONT
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
@@ -31,7 +32,7 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, PIXELS, TUNING, STOPPING, SHOWN, IMPEDANCE, ARCHITECTURES),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
