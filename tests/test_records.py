@@ -1,13 +1,16 @@
 import contextlib
 import importlib.util
+import io
 import json
 import math
 import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from dip_repro import cli, images, metrics
@@ -15,9 +18,9 @@ from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
-from dip_repro.study import experiments, records, runs
+from dip_repro.study import experiments, figures, records, runs
 from dip_repro.study.runs import Run
-from dip_repro.study.tasks import Denoising, Enhancement, Jpeg
+from dip_repro.study.tasks import Denoising, Enhancement, Jpeg, Restoration
 
 TINY = Run(
     "tiny/one",
@@ -199,3 +202,19 @@ def test_a_record_without_truth_holds_no_score(tmp_path):
     assert record == records.load(tmp_path / "tiny/photo.json") and record["scores"] == {}
     assert record["curves"].keys() == {"iteration", "loss", "rolled_back", "seconds"}
     assert record["inputs"].keys() == {"measurement", "z"}
+
+
+def test_a_border_moves_over_the_picture(record, tmp_path):
+    chosen, image = figures.before_after(TINY, tmp_path).children
+    for border, left, right in ((0, 1, 32), (20, 0, 20), (32, 0, 32)):
+        chosen.value = border
+        shown = images.as_image(np.asarray(Picture.open(io.BytesIO(image.value))))[:1]
+        given, restored = metrics.quantise(TINY.task.problem(0).corrupted), images.open_image(tmp_path / "tiny/one.png")
+        expected = restored if border == 0 else given
+        assert torch.equal(shown[..., left:right], expected[..., left:right])
+
+
+def test_runs_of_two_seeds_can_share_one_mask():
+    masked = [Restoration("camera", side=32, mask_seed=0).problem(seed).measurement for seed in (0, 1)]
+    assert torch.equal(*masked)
+    assert not torch.equal(masked[0], Restoration("camera", side=32).problem(1).measurement)

@@ -303,16 +303,36 @@ def film(fitting: Fit, problem: Problem, path: Path, frames: int = 32) -> None:
 
 def slider(path: Path) -> Any:
     """Return a slider over the frames of a GIF, for Jupyter."""
+    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(Picture.open(path))]
+    return moved(frames.__getitem__, len(frames) - 1, "frame")
+
+
+def before_after(run: Run, folder: Path = RESULTS) -> Any:
+    """Return a slider, for Jupyter, that moves a border: left of it is the input of a run, right of it its result."""
+    restored = stored([run], folder)
+    if not restored:
+        return no_record(run.name)
+    left, right = (to_8bit(image.expand(3, -1, -1)) for image in (problem_of(run).corrupted, *restored))
+
+    def divided(border: int) -> Picture.Image:
+        pixels = np.concatenate([left[:, :border], right[:, border:]], axis=1)
+        pixels[:, border : border + 1] = 255
+        return Picture.fromarray(pixels)
+
+    return moved(divided, right.shape[1], "border")
+
+
+def moved(drawn: Callable[[int], Picture.Image], last: int, name: str) -> Any:
+    """Return a slider from 0 to `last` above the picture that is drawn for its value, for Jupyter."""
     from ipywidgets import Image, IntSlider, VBox
 
-    frames = []
-    for frame in ImageSequence.Iterator(Picture.open(path)):
-        frame.convert("RGB").save(buffer := io.BytesIO(), "PNG")
-        frames.append(buffer.getvalue())
-    moment, image = IntSlider(len(frames) // 2, 0, len(frames) - 1, description="frame"), Image()
-    moment.observe(lambda change: setattr(image, "value", frames[change["new"]]), "value")
-    image.value = frames[moment.value]
-    return VBox([moment, image])
+    def png(value: int) -> bytes:
+        drawn(value).save(buffer := io.BytesIO(), "PNG")
+        return buffer.getvalue()
+
+    chosen, image = IntSlider(last // 2, 0, last, description=name), Image(value=png(last // 2))
+    chosen.observe(lambda change: setattr(image, "value", png(change["new"])), "value")
+    return VBox([chosen, image])
 
 
 def curve(axis: Axes, history: pd.DataFrame) -> None:
