@@ -8,6 +8,7 @@ import io
 import json
 import pickle
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,10 @@ from torch import Tensor, nn
 from dip_repro.runtime import UserError, stream, written_whole
 
 SECONDS = 60  # between two checkpoints
+# What PyTorch raises for a damaged file.
+DAMAGED = (
+    *(RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, pickle.UnpicklingError),
+)
 ALIKE = {"image": 1e-3, "measurement": 1e-5}  # machines differ in rounding by less; what is another fit, by more
 
 
@@ -93,24 +98,34 @@ class Checkpoint:
             partial.write_bytes(whole.getbuffer())
         self.due = time.monotonic() + SECONDS
 
-    def read(self) -> dict | None:
-        """Return the state to go on from, None where there is no file.
+    def resume(self, fit) -> None:
+        """Bring a `Fit` to the saved state, where there is a file.
 
         Raises
         ------
         UserError : a damaged file, or that of a fit with other data, settings, network or operator.
         """
         if self.path is None or not self.path.exists():
-            return None
-        device = self.probed["image"].device
+            return
+        device, saved = self.probed["image"].device, io.BytesIO(self.path.read_bytes())
         try:
-            state = torch.load(self.path, map_location=device, weights_only=True)
+            with warnings.catch_warnings(action="ignore"):  # they are about what is damaged
+                state = torch.load(saved, map_location=device, weights_only=True)
             same = state.pop("identity") == self.of and agree(state.pop("probes"), self.probed)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError):
+            if same:
+                restore(fit, state)
+                check(fit, self.probed["image"])
+        except DAMAGED:
             raise UserError(f"{self.path}: a damaged checkpoint; remove it, and the run starts anew") from None
         if not same:
             raise UserError(f"{self.path} belongs to another fit: remove it, or name another file")
-        return state
+
+
+def check(fit, image: Tensor) -> None:
+    """Raise ValueError where the parts of a `Fit` that was brought to a saved state do not belong together."""
+    at_report = fit.rows[-1]["iteration"] == fit.iteration <= fit.settings.iterations
+    if not at_report or not fit.image.shape == fit.average.shape == image.shape:
+        raise ValueError("not the state of a fit at a report")
 
 
 def agree(saved: dict[str, Tensor], here: dict[str, Tensor]) -> bool:

@@ -90,9 +90,11 @@ def run(
 ) -> None:
     """Run experiments without Jupyter. Finished runs are skipped, interrupted ones go on."""
     queue = {run.name: run for run in campaign.select(selection, profile)}
-    outcome = campaign.campaign(
-        queue.values(), out, device, precision, compiled, seconds(budget) if budget else math.inf, workers, scheduler
-    )
+    limit = seconds(budget) if budget else math.inf
+    try:
+        outcome = campaign.campaign(queue.values(), out, device, precision, compiled, limit, workers, scheduler)
+    except KeyboardInterrupt:
+        raise UserError("interrupted: the same command goes on from here") from None
     for name in outcome.finished:
         tell(queue[name], out, profile, figure)
     waiting = {"interrupted": outcome.interrupted, "running in another process": outcome.elsewhere}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dip_repro import fast, memory, rollback, runtime
-from dip_repro.checkpoint import Checkpoint, identity, probes, restore, state_of
+from dip_repro.checkpoint import Checkpoint, identity, probes, state_of
 from dip_repro.networks import add_noise
 from dip_repro.runtime import UserError, stream
 from dip_repro.settings import Settings
@@ -99,8 +99,7 @@ class Fit:
         self.image: Tensor | None = None  # (1, C, H, W), as is the average
         self.average: Tensor | None = None
         self.checkpoint = Checkpoint(checkpoint, identity(measurement, z, settings, seed, self.precision), probed)
-        if saved := self.checkpoint.read():
-            restore(self, saved)
+        self.checkpoint.resume(self)
         self.good = state_of(self)
 
     def step(self) -> Tensor:

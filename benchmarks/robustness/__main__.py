@@ -1,9 +1,10 @@
 """What the package does when things go wrong, tried and counted.
 
-    python benchmarks/robustness [kills shared disk read-only downloads registry images mutations bomb]
+    python benchmarks/robustness [GROUP ...]
 
-Writes benchmarks/results/robustness.json and from it benchmarks/ROBUSTNESS.md; the rows of groups that are not asked
-for stay. Linux; `disk`, `read-only` and a part of `downloads` mount small file systems, which wants root.
+The groups are those of `GROUPS`. Writes benchmarks/results/robustness.json and from it benchmarks/ROBUSTNESS.md; the
+rows of groups that are not asked for stay. Linux; `disk`, `read-only` and a part of `downloads` mount small file
+systems, which wants root.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from pathlib import Path
 import downloads
 import files
 import folders
+import interrupts
 import kills
 import torch
 from trial import LIMIT, Row
@@ -28,6 +30,9 @@ from dip_repro import runtime
 GROUPS = {
     "kills": kills.kills,
     "shared": kills.shared,
+    "interrupts": interrupts.interrupts,
+    "checkpoints": interrupts.checkpoints,
+    "itself": interrupts.itself,
     "disk": folders.disk,
     "read-only": folders.read_only,
     "downloads": downloads.downloads,

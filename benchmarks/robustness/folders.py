@@ -22,6 +22,13 @@ OFTEN = """
 from dip_repro import checkpoint
 checkpoint.SECONDS = 0
 """
+# The fit is done, and its record is about to be saved.
+AT_THE_RECORD = """
+from dip_repro.study import records
+from folders import fill
+save = records.save
+records.save = lambda record, image, folder: (fill(folder.parent, {left}), save(record, image, folder))[1]
+"""
 
 
 def fill(folder: Path, left: int) -> None:
@@ -45,6 +52,7 @@ def disk() -> list[Row]:
     told = f"with {ROOM[0]} to {ROOM[-1]} kB left; with room made, the same command goes on"
     rows = {
         "run": Row("disk", f"`dip-repro run`, with a checkpoint at every report, on a full disk, {told}"),
+        "record": Row("disk", f"`dip-repro run`, the disk full at the moment of the record, {told}"),
         "photo": Row("disk", f"`dip-repro denoise` and `inpaint` to a full disk, {told}"),
     }
     with tempfile.TemporaryDirectory() as name:
@@ -70,6 +78,13 @@ def disk() -> list[Row]:
                 rows["run"].count(became if kept() else f"{left} kB: a record was lost or half-written is counted")
                 (disk / "filler").unlink()
                 rows["run"].count(run(right=lambda disk=disk: counted(disk / "records")[0] == whole))
+            with mounted("1m") as disk:
+                run = functools.partial(command, "run", "tiny", "--out", disk / "records", "--device", "cpu")
+                became = run(prelude=DECLARED + AT_THE_RECORD.format(left=left))
+                found, damaged = counted(disk / "records")
+                rows["record"].count(became if not (found or damaged) else f"{left} kB: half-written and counted")
+                (disk / "filler").unlink()
+                rows["record"].count(run(prelude=DECLARED, right=lambda d=disk: counted(d / "records")[0] == whole))
             for what in (("denoise", photo), ("inpaint", photo, mask)):
                 with mounted("64k") as disk:
                     fill(disk, left)

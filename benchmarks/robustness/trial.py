@@ -7,6 +7,7 @@ import ctypes
 import multiprocessing
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,7 @@ def command(
     prelude: str = "",
     bound: bool = False,
     fresh: bool = False,
+    interrupt_after: float | None = None,
     **environment,
 ) -> str:
     """Run `dip-repro` in a process of its own, and return what became of it.
@@ -77,6 +79,7 @@ def command(
     right : whether what a finished command left is right; None where it must not finish but say why not.
     prelude : Python that runs before. bound : by the permissions of files, as root is not.
     fresh : a new Python; else a fork of this one, which has imported the package.
+    interrupt_after : Ctrl-C after so many seconds, in a fork.
     """
     arguments = [str(argument) for argument in arguments]
     what = f"dip-repro {' '.join(Path(argument).name for argument in arguments)}"
@@ -91,6 +94,10 @@ def command(
         else:
             process = fork.Process(target=forked, args=(arguments, prelude, bound, environment, errors.fileno()))
             process.start()
+            if interrupt_after is not None:
+                process.join(interrupt_after)
+                if process.is_alive():
+                    os.kill(process.pid, signal.SIGINT)
             process.join(LIMIT)
             code = process.exitcode
         if code is None:
