@@ -60,6 +60,11 @@ def speckle_noise(image: Tensor, sigma: float, seed: int) -> Tensor:
     return quantise(image * (1 + sigma * torch.randn(image.shape, generator=stream(seed, "speckle"))))
 
 
+def mixed_noise(image: Tensor, photons: float, seed: int) -> Tensor:
+    """Return (C, H, W) as a camera may give it: Poisson noise of `photons`, σ = 10 of a sensor, JPEG of quality 80."""
+    return jpeg(gaussian_noise(poisson_noise(image, photons, seed), 10, seed), 80)
+
+
 def decimated(image: Tensor, factor: int) -> Tensor:
     """Return (C, H, W) scaled down by `factor` with Pillow's LANCZOS (a = 3), in 8 bits.
 

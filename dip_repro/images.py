@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import functools
 import hashlib
+import importlib
 import math
 import os
 import struct
@@ -30,18 +31,27 @@ BUNDLED = (
     "astronaut",
     "brick",
     "camera",
+    "cell",
     "chelsea",
     "coffee",
     "coins",
     "grass",
     "gravel",
     "hubble_deep_field",
+    "immunohistochemistry",
     "moon",
     "page",
     "retina",
     "rocket",
     "text",
 )
+# In the libraries that this package and its extra "study" need.
+BESIDE = {
+    "motorcycle": lambda: skimage.data.stereo_motorcycle()[0],
+    "portrait": lambda: Image.open(importlib.import_module("matplotlib.cbook").get_sample_data("grace_hopper.jpg")),
+    "ascent": lambda: importlib.import_module("pywt.data").ascent(),
+    "aero": lambda: importlib.import_module("pywt.data").aero(),
+}
 LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # pixels; Pillow refuses more
 # What decoders raise for a damaged file; the classes of Pillow and tifffile are among the first two.
 BROKEN = (
@@ -77,12 +87,17 @@ def open_image(name: str | Path) -> Tensor:
     name = str(name)
     if name in BUNDLED:
         return as_image(getattr(skimage.data, name)())
+    if name in BESIDE:
+        try:
+            return as_image(np.asarray(BESIDE[name]()))
+        except ImportError as error:
+            raise UserError(f"{name} comes with {error.name}: pip install 'dip_repro[study]'") from None
     if name in registry():
         return read(fetch(name))
     if Path(name).exists():
         return read(Path(name))
-    near = difflib.get_close_matches(name, [*BUNDLED, *registry()], n=1, cutoff=0.5)
-    suggestion = f"did you mean {near[0]}?" if near else f"bundled images are {', '.join(BUNDLED)}"
+    near = difflib.get_close_matches(name, [*BUNDLED, *BESIDE, *registry()], n=1, cutoff=0.5)
+    suggestion = f"did you mean {near[0]}?" if near else f"bundled images are {', '.join([*BUNDLED, *BESIDE])}"
     raise UserError(f"{name}: no file of this name, no bundled image and none of the paper's; {suggestion}")
 
 

@@ -10,7 +10,7 @@ from dip_repro.runtime import UserError
 
 
 def test_bundled_images_are_real_and_need_nothing():
-    for name in images.BUNDLED:
+    for name in [*images.BUNDLED, *images.BESIDE]:
         image = images.open_image(name)
         assert image.dtype == torch.float32 and image.shape[0] in (1, 3)
         assert image.std() > 0.03 and image.min() >= 0 and image.max() <= 1

@@ -176,6 +176,33 @@ def test_the_two_sets_share_neither_image_nor_level():
         assert levels == {(kind, level) for kind, steps in study.LEVELS.items() for level in steps}
 
 
+def test_no_rule_has_seen_the_unseen_pictures():
+    seen = {run.task.image for study_ in (study.TUNING, study.STOPPING) for run in study_.runs("laptop")}
+    cases = [run.task for run in study.UNSEEN.runs("laptop") if not run.task.held_out]
+    assert not seen & {case.image for case in cases} and len({case.image for case in cases}) == 8
+    for damage in study.UNSEEN_DAMAGES:
+        assert len([case for case in cases if (case.kind, case.level) == damage]) == 4
+
+
+def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
+    cell = study.UNSEEN.runs("laptop")[0].task
+    fits = [study.unseen(cell.image, cell.kind, cell.level, share) for share in study.SHARES]
+    iterations = [10 * (i + 1) for i in range(60)]
+    falls_until = {"held_average": 200, "variance_20": 300}
+    curves = {name: [abs(i - least) for i in iterations] for name, least in falls_until.items()}
+    curves |= {
+        "iteration": iterations,
+        "nothing": [0] * 60,
+        "psnr": [20] * 60,
+        "psnr_average": [i / 10 for i in iterations],
+    }
+    monkeypatch.setattr(study, "finished", lambda runs, folder: dict.fromkeys(fits, {"curves": curves}))
+    found = study.unseen_outcomes(tmp_path).set_index("rule")
+    assert found.kept["a fiftieth held out"] == 200 and found.stopped["a fiftieth held out"] == 300
+    later = found.loc["the later of a fiftieth held out and moving variance"]
+    assert (later.kept, later.stopped, later.gap) == (300, 500, 60 - 30)
+
+
 @pytest.mark.parametrize("profile", study.CHOSEN)
 def test_the_parameters_are_those_that_the_tuning_set_chose(profile):
     assert list(study.tuned(profile).candidate.to_dict().items()) == list(study.CHOSEN[profile].items())
@@ -188,6 +215,8 @@ def test_noise_of_each_kind_is_as_strong_as_it_says():
     assert float(poisson.var()) == pytest.approx(0.4 / 40, rel=0.03)
     impulse = corruptions.impulse_noise(grey, 0.1, seed=0)
     assert [float((impulse == v).float().mean()) for v in (0.0, 1.0)] == pytest.approx([0.05, 0.05], abs=0.005)
+    mixed = corruptions.mixed_noise(grey, 40, seed=0)  # JPEG removes a part of it
+    assert 0.7 < float(mixed.var()) / (0.4 / 40 + (10 / 255) ** 2) < 1
     speckle = corruptions.speckle_noise(grey, 0.25, seed=0)
     assert float(speckle.std()) == pytest.approx(0.4 * 0.25, rel=0.03)
     for noise in (corruptions.poisson_noise, corruptions.impulse_noise, corruptions.speckle_noise):

@@ -124,8 +124,8 @@ class Damage:
     """x0 = x with damage of a `kind` and `level`; the signals of the stopping rules are logged.
 
     The level of each kind: "gaussian", σ in grey levels; "poisson", photons where a channel is 1; "impulse", share of
-    the values; "speckle", σ as a share of x; "jpeg", quality; "missing", share of the pixels.
-    held_out : this share of the known pixels is not fitted, and the loss on them is logged instead.
+    the values; "speckle", σ as a share of x; "jpeg", quality; "missing", share of the pixels; "mixed", photons.
+    held_out : this share of the known pixels is not fitted, and the loss on them is logged too.
     """
 
     image: str
@@ -144,11 +144,10 @@ class Damage:
             corrupted = corruptions.jpeg(truth, int(self.level))
         else:
             corrupted = getattr(corruptions, f"{self.kind}_noise")(truth, self.level, seed)
-        if not self.held_out:
-            signals = self.signals(corrupted)
-        else:
+        signals = self.signals(corrupted)
+        if self.held_out:
             mask, watched = stopping.held_out(mask, self.held_out, seed)
-            signals = {f"held_{of}": stopping.Residual(corrupted, watched, of) for of in ("image", "average")}
+            signals |= {f"held_{of}": stopping.Residual(corrupted, watched, of) for of in ("image", "average")}
         operator = Mask(mask)
         return Problem(truth, corrupted, operator(corrupted), operator, signals=signals)
 
