@@ -196,7 +196,7 @@ def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
         "psnr": [20] * 60,
         "psnr_average": [i / 10 for i in iterations],
     }
-    monkeypatch.setattr(study, "finished", lambda runs, folder: dict.fromkeys(fits, {"curves": curves}))
+    monkeypatch.setattr(study, "finished", lambda runs, folder: {run: {"curves": curves} for run in fits})
     found = study.unseen_outcomes(tmp_path).set_index("rule")
     assert found.kept["a fiftieth held out"] == 200 and found.stopped["a fiftieth held out"] == 300
     later = found.loc["the later of a fiftieth held out and moving variance"]
@@ -215,8 +215,8 @@ def test_noise_of_each_kind_is_as_strong_as_it_says():
     assert float(poisson.var()) == pytest.approx(0.4 / 40, rel=0.03)
     impulse = corruptions.impulse_noise(grey, 0.1, seed=0)
     assert [float((impulse == v).float().mean()) for v in (0.0, 1.0)] == pytest.approx([0.05, 0.05], abs=0.005)
-    mixed = corruptions.mixed_noise(grey, 40, seed=0)  # JPEG removes a part of it
-    assert 0.7 < float(mixed.var()) / (0.4 / 40 + (10 / 255) ** 2) < 1
+    mixed = corruptions.mixed_noise(grey, 40, seed=0)  # JPEG changes it by a little
+    assert float(mixed.var()) == pytest.approx(0.4 / 40 + (10 / 255) ** 2, rel=0.15)
     speckle = corruptions.speckle_noise(grey, 0.25, seed=0)
     assert float(speckle.std()) == pytest.approx(0.4 * 0.25, rel=0.03)
     for noise in (corruptions.poisson_noise, corruptions.impulse_noise, corruptions.speckle_noise):
