@@ -23,7 +23,7 @@ from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION, SECOND_FREEZE
 from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING, UNSEEN
-from dip_repro.study.experiments.super_resolution import PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
+from dip_repro.study.experiments.super_resolution import AS_IN_2017, PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
 from dip_repro.study.runs import Experiment, Run
 
 RESTORATIONS = (
@@ -31,7 +31,7 @@ RESTORATIONS = (
 )
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
-    *(SUPER_RESOLUTION_SET14, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
+    *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
