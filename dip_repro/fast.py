@@ -24,9 +24,9 @@ SLOWER = 1.5  # a lower precision that takes so many times as long as float32 is
 
 def knows(config, k_u: int) -> bool:
     """Return whether `upsample_join_convolve` is the same function as the plain way, for these readings."""
-    readings = (config.upsample, config.align_corners, config.padding, config.join)
+    readings = (config.upsample, config.align_corners, config.join)
     order = (config.upsample_at, config.skip_from)
-    return k_u == 3 and readings == ("bilinear", False, "reflect", "concat") and order == ("start", "input")
+    return k_u == 3 and readings == ("bilinear", False, "concat") and order == ("start", "input")
 
 
 def pays(x: Tensor, size: torch.Size) -> bool:
@@ -37,19 +37,25 @@ def pays(x: Tensor, size: torch.Size) -> bool:
 def upsample_join_convolve(x: Tensor, skip: Tensor | None, norm: nn.Module, convolution: nn.Module) -> Tensor:
     """Return convolution(norm(cat[up(x), skip])), up to a constant of each filter; a third of the cost on the CPU.
 
-    The batch norm acts as a scale of the weights alone. Its shift adds a constant to each filter's output, as the bias
-    does, and the batch norm behind the convolution takes both away.
+    The batch norm acts as a scale of the weights. Its shift adds a constant to each filter's output, as the bias does,
+    and the batch norm behind the convolution takes both away. Zero padding is not shifted, though: there the border
+    gets the shift of the pixels within.
     """
     weight: Tensor = convolution.get_parameter("weight")
+    mode, shifted = "reflect" if convolution.padding_mode == "reflect" else "constant", None
     if isinstance(norm, nn.BatchNorm2d):
         variance = variance_upsampled(x)
         if skip is not None:
             variance = torch.cat([variance, skip.var((0, 2, 3), correction=0)])
-        weight = weight * (norm.weight * (variance + norm.eps).rsqrt())[:, None, None]
-    y = convolve_upsampled(x, weight[:, : x.shape[1]])
+        plain, weight = weight, weight * (norm.weight * (variance + norm.eps).rsqrt())[:, None, None]
+        if mode == "constant":
+            mean = x.mean((0, 2, 3)) if skip is None else torch.cat([x.mean((0, 2, 3)), skip.mean((0, 2, 3))])
+            shift = (plain * norm.bias[:, None, None] - weight * mean[:, None, None]).sum(1, keepdim=True)
+            shifted = F.conv2d(torch.ones_like(x[:, :1]).repeat(1, 1, 2, 2), shift, padding=1)
+    y = convolve_upsampled(x, weight[:, : x.shape[1]], mode)
     if skip is not None:
-        y = y + F.conv2d(F.pad(skip, (1, 1, 1, 1), "reflect"), weight[:, x.shape[1] :])
-    return y
+        y = y + F.conv2d(F.pad(skip, (1, 1, 1, 1), mode), weight[:, x.shape[1] :])
+    return y if shifted is None else y + shifted
 
 
 def up(x: Tensor) -> Tensor:
@@ -57,19 +63,19 @@ def up(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
-def convolve_upsampled(x: Tensor, weight: Tensor) -> Tensor:
-    """Return the reflection-padded convolution of up(x): (N, C, h, w), (K, C, 3, 3) → (N, K, 2h, 2w), h, w ≥ 2.
+def convolve_upsampled(x: Tensor, weight: Tensor, mode: str = "reflect") -> Tensor:
+    """Return the convolution of up(x), padded by `mode`: (N, C, h, w), (K, C, 3, 3) → (N, K, 2h, 2w), h, w ≥ 2.
 
     The same function as the plain way, up to rounding.
     """
     between = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), "replicate"), weight.transpose(0, 1).flip(2, 3), stride=2)
     inner = F.conv2d(between[..., 2:-2, 2:-2], smoothing((1, 3, 3, 1), 4, like=between), groups=len(weight))
-    # Up-sampling continues the map beyond its border by replication, the convolution by reflection. So the outermost
+    # Up-sampling continues the map beyond its border by replication, the convolution by `mode`. So the outermost
     # rows and columns are done the plain way, from the two that they see.
-    top = F.conv2d(F.pad(up(x[..., :2, :])[..., :2, :], (1, 1, 1, 0), "reflect"), weight)
-    bottom = F.conv2d(F.pad(up(x[..., -2:, :])[..., -2:, :], (1, 1, 0, 1), "reflect"), weight)
-    left = F.conv2d(F.pad(up(x[..., :2])[..., :2], (1, 0, 0, 0), "reflect"), weight)
-    right = F.conv2d(F.pad(up(x[..., -2:])[..., -2:], (0, 1, 0, 0), "reflect"), weight)
+    top = F.conv2d(F.pad(up(x[..., :2, :])[..., :2, :], (1, 1, 1, 0), mode), weight)
+    bottom = F.conv2d(F.pad(up(x[..., -2:, :])[..., -2:, :], (1, 1, 0, 1), mode), weight)
+    left = F.conv2d(F.pad(up(x[..., :2])[..., :2], (1, 0, 0, 0), mode), weight)
+    right = F.conv2d(F.pad(up(x[..., -2:])[..., -2:], (0, 1, 0, 0), mode), weight)
     return torch.cat([top, torch.cat([left, inner, right], -1), bottom], -2)
 
 
