@@ -11,6 +11,7 @@ from dip_repro.study import records
 from dip_repro.study.experiments.activation import ACTIVATION
 from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
+from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
 from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECOND, START, STOPPED_EARLY, THIRD
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
@@ -23,7 +24,7 @@ from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION, SECOND_FREEZE
 from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING, UNSEEN
-from dip_repro.study.experiments.super_resolution import AS_IN_2017, PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
+from dip_repro.study.experiments.super_resolution import PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
 from dip_repro.study.runs import Experiment, Run
 
 RESTORATIONS = (

@@ -104,22 +104,6 @@ SUPER_RESOLUTION_SET14 = Experiment(
     },
 )
 
-# What PyTorch's defaults of 2017 are worth on one cell: batch norm's scale from U(0, 1), up-sampling with aligned
-# corners. On three bundled pictures they gained 0.2 dB, which could not be told from nothing (`study-decisive`); the
-# trial that led there had been on `bird`. Expected: no more of the 0.3 dB that this table is below the authors'.
-SCALED, CORNERS = NetworkConfig(norm_scale="uniform"), NetworkConfig(norm_scale="uniform", align_corners=True)
-AS_IN_2017 = Experiment(
-    "as-in-2017",
-    "One cell of super-resolution with PyTorch's defaults of 2017",
-    "Table of super-resolution ×4, Set5: why the PSNR differs",
-    {
-        "paper": tuple(
-            replace(TABLES["sr4-set5"]["bird"], name=f"as-in-2017/bird-{name}", network=network)
-            for name, network in {"scale": SCALED, "scale-and-corners": CORNERS}.items()
-        )
-    },
-)
-
 
 def decimations(
     set_name: str,
