@@ -33,7 +33,10 @@ def restoration_settings(iterations: int, learning_rate: float = 0.001, **others
 
 
 FAST = 0.01  # the learning rate of short runs; the paper's is 0.001 for 11 000 iterations
-AS_FROZEN = replace(GREY, padding="zeros"), restoration_settings(11000, report_every=50, rollback_ratio=FIVE_DB)
+AS_FROZEN = (
+    replace(GREY, padding="zeros", norm_scale="uniform"),
+    restoration_settings(11000, report_every=50, rollback_ratio=FIVE_DB),
+)
 TABLES = {
     "restoration-50": {image: Run(f"{THIRD}restoration-50/{image}", published(image), *AS_FROZEN) for image in RESTORED}
 }
