@@ -78,7 +78,7 @@ def refused(folder: Path = RESULTS) -> list[str]:
 
 
 def answer(folder: Path = RESULTS) -> str:
-    """Return what the study found so far: five lines, each with its numbers."""
+    """Return what the study found so far: six lines, each with its numbers."""
     found = tables.overview(folder).xs(PAPER, level="column")
     found["all"] = found.cells + found.missing
     verdicts = found.verdict.value_counts()
@@ -92,6 +92,7 @@ def answer(folder: Path = RESULTS) -> str:
         f"**The experiments** on bundled pictures: of the study's claims {judged.get('yes', 0)} hold, "
         f"{judged.get('no', 0)} do not ([which](notebooks/README.md)), {judged.get('undecided', 0)} are undecided.",
         f"**The open detail that matters most**: {dearest(folder)}",
+        f"**A library's default**: {of_2017(folder)}",
         f"**Chosen blind.** {blind_check(folder)}",
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -106,6 +107,19 @@ def dearest(folder: Path = RESULTS) -> str:
     return (
         f"“{ambiguities.in_words(row.reading)}” moves the PSNR by {row.effect:+.1f} dB on {row.task}. "
         "[The guide](data/GUIDE.md) has all of them."
+    )
+
+
+def of_2017(folder: Path = RESULTS) -> str:
+    """Return what PyTorch's initial scale of batch norm in 2017 is worth, with the paper's widths, in words."""
+    found = ambiguities.again(folder).set_index(["reading", "task"])
+    rows = {task: found.loc[("norm-scale/U(0, 1)", task)] for of, task in found.index if of == "norm-scale/U(0, 1)"}
+    if not rows:
+        return "not measured yet."
+    worth = [f"{row.effect:+.1f} dB [{row.low:+.1f}, {row.high:+.1f}] in {task}" for task, row in rows.items()]
+    return (
+        "PyTorch drew the initial scale of batch norm from U(0, 1) when the paper was written, and sets it to 1 today. "
+        f"The old default is worth {' and '.join(worth)}."
     )
 
 
