@@ -20,7 +20,8 @@ from dip_repro.study.variants import Varied
 
 BASE = "base"
 # The rounds, and the folders of their records.
-STUDY, WIDE, DECISIVE, PICTURES = "study", "study-wide", "study-decisive", "study-pictures"
+STUDY, WIDE, DECISIVE, LARGE = "study", "study-wide", "study-decisive", "study-large"
+PICTURES = "study-pictures"
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
 
@@ -133,6 +134,7 @@ TITLES = {
     WIDE: "The decisive readings again, with the paper's widths",
     PICTURES: "The readings that cost most, as pictures",
     DECISIVE: "Those of the released code again, with the paper's widths and its counts, at 128 × 128",
+    LARGE: "Super-resolution with PyTorch's defaults of 2017, at 256 × 256",
 }
 
 
@@ -196,8 +198,10 @@ def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
 
 
 def again(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return `effects` of the rounds with the paper's widths; no reading is in both."""
-    return pd.concat([effects(folder, WIDE), effects(folder, DECISIVE)], ignore_index=True)
+    """Return `effects` of the rounds with the paper's widths; of a reading in two rounds, those of the larger pictures."""
+    every = pd.concat([effects(folder, name) for name in (WIDE, DECISIVE, LARGE)], ignore_index=True)
+    newest = every.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
+    return newest.infer_objects()  # a round without records has columns of no type
 
 
 def beside_the_code() -> pd.DataFrame:
