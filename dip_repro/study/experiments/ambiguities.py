@@ -198,7 +198,7 @@ def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
 
 
 def again(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return `effects` of the rounds with the paper's widths; of a reading in two rounds, those of the larger pictures."""
+    """Return `effects` of the rounds with the paper's widths; of a reading in two of them, those of larger pictures."""
     every = pd.concat([effects(folder, name) for name in (WIDE, DECISIVE, LARGE)], ignore_index=True)
     newest = every.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
     return newest.infer_objects()  # a round without records has columns of no type
