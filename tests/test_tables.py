@@ -345,3 +345,14 @@ def test_the_stored_scores_of_pairs_are_those_of_their_images(mirror):
             truth = table.runs[image].task.problem(0).truth
             score = float(metrics.psnr(sum(map(images.open_image, paths)) / 2, truth))
             assert tables.of_two(table)[image] == pytest.approx(score, abs=1e-3)
+
+
+def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):
+    for run in tables.AS_IN_2017.runs("paper"):
+        assert run not in tables.CELLS["sr4-set5"].values()
+    assert tables.as_in_2017(tmp_path).empty
+    found = tables.as_in_2017()
+    for name, row in found.iterrows():
+        table, image = name.partition(":")[0].split("/")
+        assert row.authors == tables.published(tables.find(table)).loc[image, tables.find(table).authors]
+        assert row.difference == row["as in 2017"] - row.authors

@@ -19,6 +19,7 @@ from dip_repro.study import records
 from dip_repro.study.claims import Whole
 from dip_repro.study.comparisons import interval
 from dip_repro.study.experiments import RESTORATIONS, declared, denoising, lookup, restoration, super_resolution
+from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
 from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
@@ -340,6 +341,20 @@ def outlying(folder: Path = RESULTS) -> pd.DataFrame:
                 place = f"{name}/{image}"
                 rows[place] = {"difference": difference, "explanation": explanations.get(place, "not explained")}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "explanation"])
+
+
+def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return cells that were run again with PyTorch's defaults of 2017, beside the table's own: scored PSNR in dB."""
+    places = {(run.task, run.settings): (name, image) for name, runs in CELLS.items() for image, run in runs.items()}
+    rows = {}
+    for run, record in finished(AS_IN_2017.runs("paper"), folder).items():
+        name, image = places[run.task, run.settings]
+        cell = cells(name, folder).loc[image]
+        tried = "scale and corners" if run.name.endswith("corners") else "scale"
+        here = records.score(record)
+        rows[f"{name}/{image}: {tried}"] = {"the table's": cell.scored, "as in 2017": here, "authors": cell.authors}
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["the table's", "as in 2017", "authors"])
+    return table.assign(difference=table["as in 2017"] - table.authors)
 
 
 def beside_published(name: str, folder: Path = RESULTS) -> pd.DataFrame:
