@@ -13,11 +13,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
-import pywt.data
-import skimage.data
-import skimage.io
 import torch
-from matplotlib import cbook
 
 from dip_repro import baselines, corruptions, images, metrics, runtime
 from dip_repro.photo import files, restore
@@ -27,18 +23,13 @@ from dip_repro.study import tables
 RESULTS = Path(__file__).parent / "results" / "photos.json"
 EARLIER = Path(__file__).parent / "results" / "photos-earlier.json"  # before each command had a rule of its own
 REPORT = Path(__file__).parent / "PHOTOS.md"
-PHOTOS = {
-    "portrait": lambda: skimage.io.imread(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)),
-    "ascent": lambda: pywt.data.ascent().astype("uint8"),
-    "motorcycle": lambda: skimage.data.stereo_motorcycle()[0],
-    "tissue": skimage.data.immunohistochemistry,
-}
+PHOTOS = {name: name for name in ("portrait", "ascent", "motorcycle")} | {"tissue": "immunohistochemistry"}
 SEEN = ("motorcycle", "tissue")
 SCRIBBLE = "what was written over the photo, here and there, is to go"
 
 
 def truth_of(name: str, side: int) -> torch.Tensor:
-    return metrics.quantise(images.resize(images.as_image(PHOTOS[name]()), side))
+    return metrics.quantise(images.resize(images.open_image(PHOTOS[name]), side))
 
 
 def commands(name: str) -> dict[str, tuple]:
@@ -80,7 +71,7 @@ def gain(command: str, name: str) -> dict:
 
 def seam() -> dict:
     """Denoise a photo in two tiles; return how steep the error is where they meet, and where they do not."""
-    truth = metrics.quantise(images.resize(images.as_image(PHOTOS["motorcycle"]()), 224))[:, :128]
+    truth = metrics.quantise(images.resize(images.open_image(PHOTOS["motorcycle"]), 224))[:, :128]
     noisy = corruptions.gaussian_noise(truth, 25, seed=1)
     total, weight, parts = torch.zeros_like(noisy), torch.zeros_like(noisy[0]), []
     for tile in tiles((128, 224), 128, 32):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 import os
 import pickle
 import random
@@ -30,7 +31,7 @@ experiments.EXPERIMENTS["tiny"] = experiments.Experiment("tiny", "", "", {"quick
 
 def interrupts() -> list[Row]:
     row = Row("interrupts", "Ctrl-C at a random moment of `dip-repro run`, then the same command: every step the same")
-    draw, again = random.Random(row.trial), 0
+    draw, trials = random.Random(row.trial), itertools.count()
     with tempfile.TemporaryDirectory() as name:
 
         def run(folder: str, **how) -> str:
@@ -42,10 +43,9 @@ def interrupts() -> list[Row]:
         took = time.monotonic() - start
         whole, _ = counted(Path(name) / "alone")
         while row.right + row.told + len(row.wrong) < TRIALS:
-            folder = f"{again}-{row.right}"
+            folder = f"{next(trials)}"
             became = run(folder, right=lambda: True, interrupt_after=draw.uniform(0, took))
             if became == RIGHT:
-                again += 1
                 continue  # it had finished
             first, damaged = counted(Path(name) / folder)
             then = run(folder, right=lambda at=Path(name) / folder: counted(at)[0] == whole)
@@ -106,17 +106,8 @@ def checkpoints() -> list[Row]:
             def as_alone(at: Path = at) -> bool:
                 return counted(at)[0] == whole
 
-            run = functools.partial(
-                command,
-                "run",
-                "tiny",
-                "--out",
-                at,
-                "--device",
-                "cpu",
-                prelude=DECLARED,
-                right=as_alone,
-            )
+            how = {"prelude": DECLARED, "right": as_alone}
+            run = functools.partial(command, "run", "tiny", "--out", at, "--device", "cpu", **how)
             row.count(f"{what}: its code was executed" if mark.exists() else run())
             forgery.unlink(missing_ok=True)
             row.count(run())
