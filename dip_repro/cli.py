@@ -91,10 +91,7 @@ def run(
     """Run experiments without Jupyter. Finished runs are skipped, interrupted ones go on."""
     queue = {run.name: run for run in campaign.select(selection, profile)}
     limit = seconds(budget) if budget else math.inf
-    try:
-        outcome = campaign.campaign(queue.values(), out, device, precision, compiled, limit, workers, scheduler)
-    except KeyboardInterrupt:
-        raise UserError("interrupted: the same command goes on from here") from None
+    outcome = campaign.campaign(queue.values(), out, device, precision, compiled, limit, workers, scheduler)
     for name in outcome.finished:
         tell(queue[name], out, profile, figure)
     waiting = {"interrupted": outcome.interrupted, "running in another process": outcome.elsewhere}
@@ -115,8 +112,8 @@ def seconds(duration: str) -> float:
 
 
 def tell(one: runs.Run, out: Path, profile: str, figure: bool) -> None:
-    record = records.load(out / f"{one.name}.json")
     """Report one finished run in a line, and save its figure."""
+    record = records.load(out / f"{one.name}.json")
     if figure and importlib.util.find_spec("matplotlib"):  # a machine that only computes may not have it
         from dip_repro.study import figures
 
@@ -348,3 +345,7 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(f"dip-repro: {error}")
+    except SystemExit as ended:
+        if ended.code == 130:  # how Typer ends at Ctrl-C
+            sys.exit("dip-repro: interrupted; what was saved stays, and the same command goes on from there")
+        raise

@@ -44,7 +44,7 @@ def interrupts() -> list[Row]:
         whole, _ = counted(Path(name) / "alone")
         while row.right + row.told + len(row.wrong) < TRIALS:
             folder = f"{next(trials)}"
-            became = run(folder, right=lambda: True, interrupt_after=draw.uniform(0, took))
+            became = run(folder, right=lambda: True, interrupt_after=draw.uniform(0.01, took))
             if became == RIGHT:
                 continue  # it had finished
             first, damaged = counted(Path(name) / folder)

@@ -79,7 +79,7 @@ def command(
     right : whether what a finished command left is right; None where it must not finish but say why not.
     prelude : Python that runs before. bound : by the permissions of files, as root is not.
     fresh : a new Python; else a fork of this one, which has imported the package.
-    interrupt_after : Ctrl-C after so many seconds, in a fork.
+    interrupt_after : Ctrl-C so many seconds after a fork has begun with the command.
     """
     arguments = [str(argument) for argument in arguments]
     what = f"dip-repro {' '.join(Path(argument).name for argument in arguments)}"
@@ -92,9 +92,11 @@ def command(
                 process.wait(LIMIT)
             code = process.poll()
         else:
-            process = fork.Process(target=forked, args=(arguments, prelude, bound, environment, errors.fileno()))
+            begun = fork.Event()
+            process = fork.Process(target=forked, args=(arguments, prelude, bound, environment, errors.fileno(), begun))
             process.start()
             if interrupt_after is not None:
+                begun.wait(LIMIT)
                 process.join(interrupt_after)
                 if process.is_alive():
                     os.kill(process.pid, signal.SIGINT)
@@ -117,7 +119,7 @@ def command(
     return RIGHT if right() else f"{what}: finished, and the result is wrong"
 
 
-def forked(arguments: list[str], prelude: str, bound: bool, environment: dict, errors: int) -> None:
+def forked(arguments: list[str], prelude: str, bound: bool, environment: dict, errors: int, begun) -> None:
     """Be the command line: its arguments, environment, rights, and where it says what."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(errors, 2)
@@ -131,6 +133,7 @@ def forked(arguments: list[str], prelude: str, bound: bool, environment: dict, e
     code = 1
     try:
         exec(prelude, {})
+        begun.set()
         cli.main()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
