@@ -350,9 +350,12 @@ def test_the_stored_scores_of_pairs_are_those_of_their_images(mirror):
 def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):
     for run in tables.AS_IN_2017.runs("paper"):
         assert run not in tables.CELLS["sr4-set5"].values()
-    assert tables.as_in_2017(tmp_path).empty
+    assert tables.as_in_2017(tmp_path).empty and tables.explained_by_2017(tmp_path).empty
     found = tables.as_in_2017()
-    for name, row in found.iterrows():
-        table, image = name.partition(":")[0].split("/")
+    for (table, _, image), row in found.iterrows():
         assert row.authors == tables.published(tables.find(table)).loc[image, tables.find(table).authors]
         assert row.difference == row["as in 2017"] - row.authors
+    row, cells = tables.explained_by_2017().loc[("sr4-set5", "scale")], tables.cells("sr4-set5")
+    assert row.before == pytest.approx((cells.scored - cells.authors)[found.loc[("sr4-set5", "scale")].index].mean())
+    assert row.after == pytest.approx(row.before + row.gain) == pytest.approx(row.before * (1 - row.share))
+    assert row["gain low"] < row.gain < row["gain high"]

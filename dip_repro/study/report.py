@@ -117,9 +117,15 @@ def of_2017(folder: Path = RESULTS) -> str:
     if not rows:
         return "not measured yet."
     worth = [f"{row.effect:+.1f} dB [{row.low:+.1f}, {row.high:+.1f}] in {task}" for task, row in rows.items()]
+    moved = [
+        f" On `{table}` it moves the mean difference to the authors from {row.before:+.2f} to {row.after:+.2f} dB "
+        f"[{row['after low']:+.2f}, {row['after high']:+.2f}] ({row.cells:.0f} cells)."
+        for (table, tried), row in tables.explained_by_2017(folder).iterrows()
+        if tried == "scale"
+    ]
     return (
         "PyTorch drew the initial scale of batch norm from U(0, 1) when the paper was written, and sets it to 1 today. "
-        f"The old default is worth {' and '.join(worth)}."
+        f"The old default is worth {' and '.join(worth)}.{''.join(moved)}"
     )
 
 

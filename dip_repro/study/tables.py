@@ -344,17 +344,38 @@ def outlying(folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return cells that were run again with PyTorch's defaults of 2017, beside the table's own: scored PSNR in dB."""
+    """Return cells that were run again with PyTorch's defaults of 2017, beside the table's own: scored PSNR in dB.
+
+    Indexed by table, which defaults were tried, and image.
+    """
     places = {(run.task, run.settings): (name, image) for name, runs in CELLS.items() for image, run in runs.items()}
     rows = {}
     for run, record in finished(AS_IN_2017.runs("paper"), folder).items():
         name, image = places[run.task, run.settings]
         cell = cells(name, folder).loc[image]
-        tried = "scale and corners" if run.name.endswith("corners") else "scale"
+        tried = "scale and corners" if run.network.align_corners else "scale"
         here = records.score(record)
-        rows[f"{name}/{image}: {tried}"] = {"the table's": cell.scored, "as in 2017": here, "authors": cell.authors}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=["the table's", "as in 2017", "authors"])
-    return table.assign(difference=table["as in 2017"] - table.authors)
+        rows[name, tried, image] = {"the table's": cell.scored, "as in 2017": here, "authors": cell.authors}
+    index = pd.MultiIndex.from_tuples(rows, names=["table", "tried", "image"])
+    table = pd.DataFrame(list(rows.values()), index, ["the table's", "as in 2017", "authors"])
+    return table.assign(gain=table["as in 2017"] - table["the table's"], difference=table["as in 2017"] - table.authors)
+
+
+def explained_by_2017(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return, in tables with two such cells or more, what PyTorch's defaults of 2017 explain. Means over images, in dB.
+
+    before, after : the difference to the authors without and with them. gain : after − before. Each has its 95 %
+    interval, low and high. share : of the difference before, how much the gain makes up; 1 is all of it.
+    """
+    rows = {}
+    for place, group in as_in_2017(folder).groupby(["table", "tried"], sort=False):
+        if len(group) > 1:
+            each = {"before": group.difference - group.gain, "gain": group.gain, "after": group.difference}
+            means = {what: interval(values) for what, values in each.items()}
+            named = {f"{what}{end}": x for what, of in means.items() for end, x in zip(("", " low", " high"), of, strict=True)}
+            rows[place] = {"cells": len(group), **named, "share": -means["gain"][0] / means["before"][0]}
+    index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
+    return pd.DataFrame(list(rows.values()), index)
 
 
 def beside_published(name: str, folder: Path = RESULTS) -> pd.DataFrame:
