@@ -15,6 +15,7 @@ from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
 from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
 from dip_repro.study import records
+from dip_repro.study.experiments import front
 from dip_repro.study.experiments import stopping as study
 from dip_repro.study.runs import Run, perform, prepare
 from dip_repro.study.tasks import Damage, Denoising
@@ -201,6 +202,20 @@ def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
     assert found.kept["a fiftieth held out"] == 200 and found.stopped["a fiftieth held out"] == 300
     later = found.loc["the later of a fiftieth held out and moving variance"]
     assert (later.kept, later.stopped, later.gap) == (300, 500, 60 - 30)
+
+
+def test_round_two_judges_what_the_rule_keeps(tmp_path, monkeypatch):
+    runs_ = front.AGAIN.runs("laptop")
+    assert len({str(run.configuration) for run in runs_}) == len(runs_)  # no arm is another's double
+    papers = next(run for run in runs_ if "paper" in run.name)
+    assert papers.network == NetworkConfig(out_channels=papers.network.out_channels)
+    iterations = [10 * (i + 1) for i in range(60)]
+    curves = {"iteration": iterations, "held_average": [abs(i - 200) for i in iterations], "psnr": [20.0] * 60}
+    curves |= {"psnr_average": [i / 10 for i in iterations], "seconds": [i / 20 for i in iterations]}
+    monkeypatch.setattr(front, "finished", lambda runs, folder: {papers: {"curves": curves}})
+    (row,) = front.kept(tmp_path).reset_index().to_dict("records")
+    assert (row["arm"], row["psnr"], row["stopped"], row["seconds"]) == (front.PAPERS, 20.0, 300, 15.0)
+    assert row["best"] == 60.0
 
 
 @pytest.mark.parametrize("profile", study.CHOSEN)

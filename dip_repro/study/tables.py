@@ -14,6 +14,7 @@ import pandas as pd
 from torch import Tensor
 
 from dip_repro import images
+from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import records
 from dip_repro.study.claims import Whole
@@ -353,6 +354,7 @@ def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
     for run, record in finished(AS_IN_2017.runs("paper"), folder).items():
         name, image = places[run.task, run.settings]
         cell = cells(name, folder).loc[image]
+        assert isinstance(run.network, NetworkConfig)  # as in all tables
         tried = "scale and corners" if run.network.align_corners else "scale"
         here = records.score(record)
         rows[name, tried, image] = {"the table's": cell.scored, "as in 2017": here, "authors": cell.authors}
@@ -371,9 +373,10 @@ def explained_by_2017(folder: Path = RESULTS) -> pd.DataFrame:
     for place, group in as_in_2017(folder).groupby(["table", "tried"], sort=False):
         if len(group) > 1:
             each = {"before": group.difference - group.gain, "gain": group.gain, "after": group.difference}
-            means = {what: interval(values) for what, values in each.items()}
-            named = {f"{what}{end}": x for what, of in means.items() for end, x in zip(("", " low", " high"), of, strict=True)}
-            rows[place] = {"cells": len(group), **named, "share": -means["gain"][0] / means["before"][0]}
+            row: dict[str, float] = {"cells": len(group)}
+            for what, values in each.items():
+                row |= zip((what, f"{what} low", f"{what} high"), interval(values), strict=True)
+            rows[place] = row | {"share": -row["gain"] / row["before"]}
     index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
     return pd.DataFrame(list(rows.values()), index)
 
