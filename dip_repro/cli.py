@@ -345,7 +345,7 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(f"dip-repro: {error}")
-    except SystemExit as ended:
-        if ended.code == 130:  # how Typer ends at Ctrl-C
-            sys.exit("dip-repro: interrupted; what was saved stays, and the same command goes on from there")
-        raise
+    except (KeyboardInterrupt, SystemExit) as ended:
+        if isinstance(ended, SystemExit) and ended.code != 130:  # 130 is how Typer ends at Ctrl-C
+            raise
+        sys.exit("dip-repro: interrupted; what was saved stays, and the same command goes on from there")
