@@ -67,12 +67,14 @@ def picture(axis: Axes, image: Tensor, title: str = "") -> None:
 
 
 def grid(rows: dict[str, dict[str, Tensor]], height: float = 2.2) -> Figure:
-    """Draw images (C, H, W) in rows of equal length, each with its title; the name of a row stands at its left."""
+    """Draw images (C, H, W) in rows, each with its title; the name of a row stands at its left."""
     columns = max(map(len, rows.values()))
     figure, axes = panels(len(rows), columns, (height * columns, (height + 0.25) * len(rows)))
     for line, (name, shown) in zip(axes, rows.items(), strict=True):
-        for axis, (title, image) in zip(line, shown.items(), strict=True):
+        for axis, (title, image) in zip(line, shown.items(), strict=False):
             picture(axis, image, title)
+        for axis in line[len(shown) :]:
+            axis.remove()
         line[0].set_ylabel(name, fontsize=11, color=INK)
     return figure
 
