@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib.util
 import itertools
 import math
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Annotated
@@ -340,7 +342,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"
 
 
+def repeat_ctrl_c(unraisable) -> None:
+    """Press Ctrl-C again where it came while a destructor ran: Python only prints such an exception, and goes on."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
 def main() -> None:
+    sys.unraisablehook = repeat_ctrl_c
     try:
         app()
     except UserError as error:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -81,3 +82,14 @@ def test_the_doctor_says_what_a_step_takes_and_what_that_means_for_the_tables():
     said = call("doctor", "--side", 64).output
     assert "float32" in said and "s a step" in said and "fastest" in said
     assert all(table.title in said for table in tables.TABLES.values())
+
+
+def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
+    class Interrupted:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "unraisablehook", cli.repeat_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted()
+        time.sleep(30)
