@@ -34,7 +34,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro import stopping
 from dip_repro.networks import NetworkConfig
 from dip_repro.study import records
 from dip_repro.study.comparisons import Cell, crossed, tidy
@@ -129,7 +128,6 @@ DENOISING_ARMS: dict[str, tuple[str, ...]] = {
     "4 scales, rate 0.02": ("4 scales", "rate 0.02"),
     "scale from U(0, 1)": ("scale from U(0, 1)",),
     "4 scales, scale from U(0, 1)": ("4 scales", "scale from U(0, 1)"),
-    PAPERS: (),
 }
 NOISY = {"coffee": (3, 25), "brick": (1, 25), "astronaut": (3, 50), "chelsea": (3, 15)}  # channels, σ in grey levels
 
@@ -147,7 +145,7 @@ def denoising_again(cell: Cell) -> Run:
 
 
 # The paper's network once, since a step of it takes five times as long.
-ROUND_2 = crossed(denoising_again, ["denoising"], [arm for arm in DENOISING_ARMS if arm != PAPERS], NOISY, (0, 1))
+ROUND_2 = crossed(denoising_again, ["denoising"], DENOISING_ARMS, NOISY, (0, 1))
 ROUND_2 |= crossed(denoising_again, ["denoising"], [PAPERS], NOISY, (0,))
 AGAIN = Experiment(
     "front-again",
@@ -165,7 +163,7 @@ def kept(folder: Path = RESULTS) -> pd.DataFrame:
     rows = {}
     for run, record in finished(ROUND_2, folder).items():
         history = by_iteration(record)
-        at, stopped = stopping.replay(list(history[HELD.signal].items()), HELD.criterion)
+        at, stopped = HELD.replayed(history)
         rows[run] = {
             "psnr": history.psnr_average[at],
             "best": history[["psnr", "psnr_average"]].max().max(),

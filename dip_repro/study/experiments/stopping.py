@@ -177,6 +177,10 @@ class Candidate:
     criterion: stopping.Criterion
     keep: str
 
+    def replayed(self, history: pd.DataFrame) -> tuple[int, int]:
+        """Return which iteration of a history, as `by_iteration` has it, the rule keeps, and where it stops."""
+        return stopping.replay(list(history[self.signal].items()), self.criterion)
+
 
 PATIENCE = (50, 100, 200, 400)
 KEEP = ("image", "average")
@@ -268,7 +272,7 @@ def unseen_outcomes(folder: Path = RESULTS) -> pd.DataFrame:
             seen = histories.get(unseen(task.image, task.kind, task.level, share))
             if seen is None:
                 continue
-            stops = [stopping.replay(list(seen[c.signal].items()), c.criterion) for c in watched]
+            stops = [candidate.replayed(seen) for candidate in watched]
             kept, stopped = (max(iterations) for iterations in zip(*stops, strict=True))
             gap = best - seen.psnr_average[kept]
             rows.append(
@@ -294,7 +298,7 @@ def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: P
             seen = history if candidate.signal in history else histories.get(twin(run))
             if seen is None or candidate.signal not in seen:
                 continue
-            kept, stopped = stopping.replay(list(seen[candidate.signal].items()), candidate.criterion)
+            kept, stopped = candidate.replayed(seen)
             score = seen["psnr" if candidate.keep == "image" else "psnr_average"][kept]
             place = (rule, candidate, run.task.kind, run.task.level, run.task.image)
             rows.append((*place, kept, stopped, 1 - stopped / seen.index[-1], best, best - score))
