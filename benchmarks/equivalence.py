@@ -21,7 +21,7 @@ from scipy import stats
 from dip_repro import fast, runtime
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study.experiments.denoising import FIVE_DB
+from dip_repro.study.experiments.restoration import AS_FROZEN
 from dip_repro.study.runs import Run, prepare
 from dip_repro.study.tasks import Denoising, Restoration
 
@@ -34,7 +34,7 @@ CASES = {  # a run, and the seeds: two gave intervals of ±0.13 dB in denoising,
             "equivalence",
             Restoration(image, 64),
             replace(NARROW, padding="zeros", norm_scale="uniform"),
-            Settings(6000, learning_rate=0.001, rollback_ratio=FIVE_DB, report_every=50, output="unperturbed"),
+            replace(AS_FROZEN[1], iterations=6000),
         ),
         (1,),
     ),
