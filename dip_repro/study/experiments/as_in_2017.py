@@ -8,6 +8,9 @@ moment, with 32 filters (`front`). Expected: less than the 0.3 dB that `bird` is
 
 `bird` then gained 0.91 dB with the scale from U(0, 1). The other cells of its table were declared after that. Expected:
 each gains, and their mean covers the 0.3 dB by which our table is below the authors' outputs.
+
+`foreman` of the larger set was declared last, since it is 0.65 dB below the authors' output. Expected: it gains half of
+that.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from dip_repro.study.runs import Experiment
 
 SET5 = super_resolution.TABLES["sr4-set5"]
 BIRD = SET5["bird"]
+FOREMAN = super_resolution.TABLES["sr4-set14"]["foreman"]
 HILL = denoising.TABLES["denoising-50"]["hill"]
 SCALE = NetworkConfig(norm_scale="uniform")
 SCALE_AND_CORNERS = NetworkConfig(norm_scale="uniform", align_corners=True)
@@ -33,8 +37,9 @@ AS_IN_2017 = Experiment(
                 replace(SET5[image], name=f"as-in-2017/{image}-scale", network=SCALE)
                 for image in ("bird", "butterfly", "head", "woman")
             ),
-            replace(BIRD, name="as-in-2017/bird-scale-and-corners", network=SCALE_AND_CORNERS),
+            replace(FOREMAN, name="as-in-2017/foreman-scale", network=SCALE),
             replace(HILL, name="as-in-2017/hill-50-scale", network=SCALE),
+            replace(BIRD, name="as-in-2017/bird-scale-and-corners", network=SCALE_AND_CORNERS),
         )
     },
 )
