@@ -5,10 +5,12 @@ import pytest
 import torch
 from torch import nn
 
+from dip_repro import presets
 from dip_repro.blocks import Down, Skip, Up
 from dip_repro.fast import convolve_upsampled, up, variance_upsampled
 from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
 from dip_repro.runtime import ROOT, UserError
+from dip_repro.settings import Settings
 
 BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
 SMALL = {"width": 8, "skip": 2, "in_channels": 3}
@@ -211,3 +213,11 @@ def test_pooling_takes_the_place_of_the_stride_and_keeps_the_weights():
         convolved[..., :4, :], whole[..., :8, :].unfold(2, 2, 2).unfold(3, 2, 2).mean((-1, -2)), atol=1e-6
     )
     assert convolved.shape[2:] == strided.downs[0][0](x).shape[2:] == (5, 6)
+
+
+def test_presets_are_by_task_and_channels():
+    grey = presets.recommended("denoising", channels=1)
+    assert grey.network.out_channels == 1 and grey.network.build()(torch.rand(1, 32, 17, 20)).shape == (1, 1, 17, 20)
+    assert presets.preset("denoising", "paper") == presets.Preset(NetworkConfig(), Settings(1800))
+    with pytest.raises(UserError, match="no preset 'quick' of 'denoising': there are recommended, paper of denoising"):
+        presets.preset("denoising", "quick")

@@ -1,0 +1,44 @@
+"""Network and settings of each task: the paper's, and those that we recommend."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dip_repro.networks import SNAIL, NetworkConfig
+from dip_repro.runtime import UserError
+from dip_repro.settings import Settings
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How a task is fitted. `settings.iterations` is the most; where there is noise, a rule stops the fit earlier."""
+
+    network: NetworkConfig
+    settings: Settings
+
+
+PAPER = {
+    "denoising": Preset(NetworkConfig(), Settings(1800)),
+    "jpeg": Preset(SNAIL, Settings(2400)),
+    "inpainting": Preset(NetworkConfig(), Settings(6000)),
+    "super-resolution": Preset(NetworkConfig(), Settings(2000)),
+    "super-resolution above 4": Preset(NetworkConfig(), Settings(4000, sigma_p=1 / 20)),
+}
+# Chosen by the rule that `experiments.front` states. A task without an entry keeps the paper's.
+RECOMMENDED = PAPER | {
+    "denoising": Preset(NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform"), Settings(3000)),
+}
+SETS = {"recommended": RECOMMENDED, "paper": PAPER}
+
+
+def preset(task: str, of: str = "recommended", channels: int = 3) -> Preset:
+    """Return the preset of a task, "recommended" or the "paper"'s, for images of so many channels."""
+    if of not in SETS or task not in SETS[of]:
+        raise UserError(f"no preset {of!r} of {task!r}: there are {', '.join(SETS)} of {', '.join(PAPER)}")
+    found = SETS[of][task]
+    return replace(found, network=replace(found.network, out_channels=channels))
+
+
+def recommended(task: str, channels: int = 3) -> Preset:
+    """Return the network and the settings that we recommend for a task (notebook 19), by measurement."""
+    return preset(task, channels=channels)
