@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ import torch
 import typer
 from torch import nn
 
-from dip_repro import fast, images, memory, runtime
+from dip_repro import fast, images, memory, presets, runtime
 from dip_repro.networks import NetworkConfig, noise_input
 from dip_repro.photo import files, restore
 from dip_repro.photo.files import Picture, open_picture
@@ -45,13 +46,17 @@ Output = Annotated[
     Path | None,
     typer.Option("--out", help="a new file for the result", show_default="PHOTO-restored.png; of 16 bits, .tif"),
 ]
-Iterations = Annotated[int, typer.Option(min=1, help="at most so many; the fit stops where its images change least")]
-Count = Annotated[int, typer.Option(min=1, help="how many; Ctrl-C ends earlier and writes the result so far")]
+Iterations = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="how many, or with noise at most so many; Ctrl-C ends earlier", show_default="by the setting"
+    ),
+]
 MaxSize = Annotated[
     int | None, typer.Option(min=1, help="first scale the photo down to this many pixels on its longer side")
 ]
-Width = Annotated[
-    int, typer.Option(min=1, help="filters in each layer of the network; 128 is the paper's, 32 is faster")
+Setting = Annotated[
+    str, typer.Option(help="recommended, the best that we measured; or paper, the paper's network and iterations")
 ]
 Tile = Annotated[int, typer.Option(help="a larger result is computed in overlapping tiles of this side, in pixels")]
 
@@ -209,33 +214,34 @@ def write_report() -> None:
 def denoise(
     photo: Photo,
     out: Output = None,
-    iterations: Iterations = 1800,
+    iterations: Iterations = None,
     max_size: MaxSize = None,
-    width: Width = 128,
+    setting: Setting = "recommended",
     tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Remove noise from a photo."""
     picture = open_picture(photo).no_larger_than(max_size)
     out = output(photo, out, picture)
-    restoration = restore.denoise(picture.pixels, iterations, width, tile, device)
+    restoration = restore.denoise(picture.pixels, how("denoising", setting, picture, iterations), tile, device)
     faster = "Non-local means (scikit-image) takes seconds, and is better on textures."
-    carry_out("denoise", restoration, picture, out, f"{NARROWER} {faster}")
+    carry_out("denoise", restoration, picture, out, faster)
 
 
 @app.command()
 def dejpeg(
     photo: Photo,
     out: Output = None,
-    iterations: Count = 2400,
+    iterations: Iterations = None,
     max_size: MaxSize = None,
+    setting: Setting = "recommended",
     tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Remove JPEG's block artefacts from a photo."""
     picture = open_picture(photo).no_larger_than(max_size)
     out = output(photo, out, picture)
-    restoration = restore.dejpeg(picture.pixels, iterations, tile, device)
+    restoration = restore.dejpeg(picture.pixels, how("jpeg", setting, picture, iterations), tile, device)
     faster = "Total variation (scikit-image's denoise_tv_chambolle) takes seconds, and smooths blocks too."
     carry_out("dejpeg", restoration, picture, out, faster)
 
@@ -245,20 +251,19 @@ def upscale(
     photo: Photo,
     by: Annotated[int, typer.Option(min=2, help="how many times longer each side becomes")] = 4,
     out: Output = None,
-    iterations: Annotated[
-        int | None, typer.Option(min=1, help="how many", show_default="2000; above 4 times, 4000")
-    ] = None,
+    iterations: Iterations = None,
     max_size: MaxSize = None,
-    width: Width = 128,
+    setting: Setting = "recommended",
     tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
     """Enlarge a photo."""
     picture = open_picture(photo).no_larger_than(max_size)
     out = output(photo, out, picture)
-    restoration = restore.upscale(picture.pixels, by, iterations, width, tile, device)
+    preset = how(restore.enlarging(by), setting, picture, iterations)
+    restoration = restore.upscale(picture.pixels, by, preset, tile, device)
     faster = "Lanczos (Pillow) takes no time, and is about a dB worse."
-    carry_out(f"enlarge {by} times", restoration, picture, out, f"{NARROWER} {faster}")
+    carry_out(f"enlarge {by} times", restoration, picture, out, faster)
 
 
 @app.command()
@@ -269,9 +274,9 @@ def inpaint(
         str, typer.Option(help="the colour in the mask of what is missing: black, white, red, #ff00ff")
     ] = "black",
     out: Output = None,
-    iterations: Count = 6000,
+    iterations: Iterations = None,
     max_size: MaxSize = None,
-    width: Width = 128,
+    setting: Setting = "recommended",
     tile: Tile = restore.TILE,
     device: Device = "auto",
 ) -> None:
@@ -281,13 +286,20 @@ def inpaint(
     if max_size and known.shape[-2:] != picture.pixels.shape[-2:]:
         known = (nn.functional.interpolate(known[None], picture.pixels.shape[-2:], mode="area")[0] == 1).float()
     out = output(photo, out, picture)
-    restoration = restore.inpaint(picture.pixels, known, iterations, width, tile, device)
+    preset = how("inpainting", setting, picture, iterations)
+    restoration = restore.inpaint(picture.pixels, known, preset, tile, device)
     preview = files.unused(out.with_name(f"{out.stem}-missing.png"))
     images.save(torch.where(known > 0, picture.pixels, torch.tensor(MAGENTA)[:, None, None]), preview)
     share = float(1 - known.mean())
     typer.echo(f"{missing} in {mask.name} means missing: {share:.1%} of the pixels, shown in magenta in {preview}")
     faster = "Biharmonic inpainting (scikit-image) takes seconds, and is as good where holes are thin."
-    carry_out("inpaint", restoration, picture, out, f"{NARROWER} {faster}")
+    carry_out("inpaint", restoration, picture, out, faster)
+
+
+def how(task: str, setting: str, picture: Picture, iterations: int | None) -> presets.Preset:
+    """Return the preset of a task for a picture, with another number of iterations where one is given."""
+    found = presets.preset(task, setting, len(picture.pixels))
+    return found if iterations is None else replace(found, settings=replace(found.settings, iterations=iterations))
 
 
 def output(photo: Path, out: Path | None, picture: Picture) -> Path:
@@ -301,7 +313,6 @@ def output(photo: Path, out: Path | None, picture: Picture) -> Path:
 MAGENTA = (1.0, 0.0, 1.0)
 LONG = 600  # seconds; if it may take longer, faster ways are suggested
 REFRESHED = 15  # seconds between two previews; more for a large picture, which takes long to write
-NARROWER = "--width 32 is faster, and somewhat worse."
 
 
 def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out: Path, faster: str) -> None:

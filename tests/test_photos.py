@@ -13,24 +13,22 @@ from dip_repro import corruptions, images, runtime, stopping
 from dip_repro.networks import SNAIL, NetworkConfig
 from dip_repro.photo import restore
 from dip_repro.photo.tiles import cut, tiles
+from dip_repro.presets import Preset
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
-from dip_repro.study.experiments.stopping import CHOSEN
 
 
-def test_the_rule_is_the_one_that_won():
-    name, candidate = next(iter(CHOSEN["quick"].items()))
-    rule = stopping.recommended()
-    assert (rule.name, rule.criterion, rule.keep) == (name, candidate.criterion, candidate.keep)
-    assert candidate.signal == f"variance_{rule.signal.seen.maxlen}"
+def of(iterations: int, channels: int = 3) -> Preset:
+    """Return a small network, and so many iterations."""
+    return Preset(NetworkConfig.uniform(width=4, depth=5, out_channels=channels), Settings(iterations))
 
 
 def test_what_has_no_noise_is_fitted_to_the_end():
     known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
     restorations = [
-        restore.upscale(PHOTO, 2, 30),
-        restore.inpaint(PHOTO * known, known, 30),
-        restore.dejpeg(PHOTO, 30),
+        restore.upscale(PHOTO, 2, of(30)),
+        restore.inpaint(PHOTO * known, known, of(30)),
+        restore.dejpeg(PHOTO, of(30)),
     ]
     assert [restoration.rule.criterion for restoration in restorations] == [stopping.Count(30)] * 3
     assert isinstance(restore.denoise(PHOTO).rule.criterion, stopping.Lowest)
@@ -38,14 +36,14 @@ def test_what_has_no_noise_is_fitted_to_the_end():
 
 def test_inpainting_leaves_known_pixels_alone():
     known = corruptions.hole_mask(PHOTO.shape[-2:], 1 / 3)
-    filled = restore.inpaint(PHOTO * known, known, iterations=4, device="cpu").done(progress=False)
+    filled = restore.inpaint(PHOTO * known, known, of(4), device="cpu").done(progress=False)
     assert torch.equal(filled * known, PHOTO * known) and (filled * (1 - known)).any()
 
 
 def test_sizes_and_channels():
     grey = PHOTO[:1]
-    assert restore.upscale(grey, by=2, iterations=2, device="cpu").done(progress=False).shape == (1, 80, 80)
-    assert restore.dejpeg(grey, iterations=2, device="cpu").done(progress=False).shape == (1, 40, 40)
+    assert restore.upscale(grey, 2, of(2, channels=1), device="cpu").done(progress=False).shape == (1, 80, 80)
+    assert restore.dejpeg(grey, of(2, channels=1), device="cpu").done(progress=False).shape == (1, 40, 40)
     with pytest.raises(UserError, match="2 or more"):
         restore.upscale(PHOTO, by=1)
 
@@ -53,17 +51,17 @@ def test_sizes_and_channels():
 def test_a_small_photo_takes_a_shallower_network():
     for side, depth in ((40, 5), (33, 5), (32, 4), (5, 2), (3, 1)):
         photo = PHOTO[:, :side]
-        restoration = restore.denoise(photo, iterations=2, width=8, device="cpu")
+        restoration = restore.denoise(photo, of(2), device="cpu")
         assert restoration.fit.network.config.depth == depth
         assert restoration.done(progress=False).shape == photo.shape
     small = PHOTO[:, :20, :20]
-    assert restore.dejpeg(small, iterations=2, device="cpu").fit.network.config.n_d == SNAIL.n_d[:4]
+    assert restore.dejpeg(small, device="cpu").fit.network.config.n_d == SNAIL.n_d[:4]
     with pytest.raises(UserError, match=r"at least 3$"):
         restore.denoise(PHOTO[:, :1, :1])
 
 
 def test_it_stops_where_the_rule_says(monkeypatch):
-    restoration = restore.denoise(PHOTO, iterations=100, device="cpu")
+    restoration = restore.denoise(PHOTO, of(100), device="cpu")
     restoration.fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(20))
     kept = restoration.done(progress=False)
     assert restoration.fit.iteration == 20 and "iteration 20" in restoration.fit.stopped
@@ -91,7 +89,7 @@ def test_the_weights_of_tiles_add_up_to_one():
 def test_tiles_are_blended_without_a_seam():
     """Each tile's "fit" is its own mean colour, enlarged twice."""
     slope = torch.linspace(0, 1, 220).expand(3, 200, 220)
-    restoration = restore.Restoration(slope, NetworkConfig.uniform(4, 2), Settings(2), by=2, tile=128, device="cpu")
+    restoration = restore.Restoration(slope, of(2), by=2, tile=128, device="cpu")
     assert len(restoration.tiles) > 4 and restoration.size == (400, 440)
     for tile in restoration.tiles:
         flat = tile.of(slope).mean((1, 2), keepdim=True)
@@ -104,7 +102,7 @@ def test_tiles_are_blended_without_a_seam():
 
 def test_a_photo_in_tiles_is_restored_tile_by_tile():
     photo = images.resize(images.open_image("rocket"), 150)
-    restoration = restore.denoise(photo, iterations=2, width=4, tile=128, device="cpu")
+    restoration = restore.denoise(photo, of(2), 128, "cpu")
     seen = []
     for _ in restoration:
         seen.append(restoration.finished)
@@ -135,7 +133,7 @@ def test_only_tiles_with_holes_are_filled():
     photo = images.resize(images.open_image("rocket"), 200)
     known = torch.ones(1, 200, 200)
     known[:, 10:20, 10:20] = 0
-    restoration = restore.inpaint(photo * known, known, iterations=2, width=4, tile=128, device="cpu")
+    restoration = restore.inpaint(photo * known, known, of(2), 128, "cpu")
     assert len(restoration.tiles) == 1 and restoration.size == (200, 200)
     filled = restoration.done(progress=False)
     assert torch.equal(filled * known, photo * known) and (filled * (1 - known)).any()
@@ -185,7 +183,7 @@ def test_commands_write_a_picture_and_say_what_they_do(command, photo, tmp_path)
     assert images.open_image(out).shape == (3, side, side)
 
 
-FEW = ("--iterations", 2, "--width", 8, "--device", "cpu")
+FEW = ("--iterations", 2, "--device", "cpu")
 
 
 @pytest.mark.parametrize("name", ["photo.png", "../{}/photo.png", "link.png", "LINK.png"])
@@ -238,7 +236,7 @@ every = Restoration.cut
 Restoration.cut = lambda self, side: every(self, side)[:4]
 cli.REFRESHED = 0
 images.save(torch.rand(3, 1000, 1500), Path("photo.png"))
-sys.argv = "dip-repro denoise photo.png --tile 128 --width 16 --iterations 20 --device cpu".split()
+sys.argv = "dip-repro denoise photo.png --tile 128 --iterations 20 --device cpu".split()
 cli.app(standalone_mode=False)
 kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
 print("peak", kilobytes * 1024 / 1e9)

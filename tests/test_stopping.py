@@ -265,14 +265,33 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
         rules.append(Rule("spy", lambda image, average: next(values), Lowest(20), "average"))
         return rules[-1]
 
-    monkeypatch.setattr(stopping, "recommended", falls_then_rises)
-    network = NetworkConfig.uniform(width=8, depth=2, out_channels=1)
-    task = Denoising("camera", side=16, sigma_8bit=50)
-    run = Run("early/camera", task, network, Settings(100), scored="average", early=True)
-    record = perform(run, tmp_path, "cpu", progress=False)
+    monkeypatch.setattr(stopping, "calm", falls_then_rises)
+    record = perform(SHORT, tmp_path, "cpu", progress=False)
     assert rules[0].iteration == 30 and record["run"]["iterations"] == 50 and record["run"]["stopped"] == rules[0].why
     history = records.history(record).set_index("iteration")
     assert record["scores"]["average"] == pytest.approx(history.psnr_average[30], abs=1e-3)
-    assert record["configuration"]["early"] and "early" not in replace(run, early=False).configuration
-    assert perform(replace(run, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
+    assert record["configuration"]["early"] and "early" not in replace(SHORT, stop="").configuration
+    assert perform(replace(SHORT, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
     assert not list(tmp_path.rglob("*.checkpoint"))
+    with pytest.raises(UserError, match="'never' is not one of , variance, held-out"):
+        replace(SHORT, stop="never")
+
+
+def test_the_recommended_rule_watches_pixels_that_the_fit_does_not_see():
+    problem, fit = prepare(replace(SHORT, stop="held-out"), "cpu")
+    fitted = fit.operator(torch.ones(1, 1, 16, 16))[0]
+    watched = fit.stop.signal.mask
+    assert torch.equal(fitted + watched, torch.ones(1, 16, 16)) and 0 < watched.mean() < 0.1
+    assert torch.equal(problem.measurement, problem.corrupted * fitted)
+    finished(fit)
+    assert fit.stop.criterion == Lowest(100) and fit.stop.keep == "average" and "held-out" in fit.stop.why
+
+
+SHORT = Run(
+    "early/camera",
+    Denoising("camera", side=16, sigma_8bit=50),
+    NetworkConfig.uniform(width=8, depth=2, out_channels=1),
+    Settings(100),
+    scored="average",
+    stop="variance",
+)

@@ -127,7 +127,8 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
         task = Denoising("astronaut", side=32, noise_seed=0)
         return Run(f"{name}/F16", task, NetworkConfig.uniform(width=8, depth=2), Settings(20), seed, "average")
 
-    pair = [run("denoising-25", 0), run("denoising-second-25", 1)]
+    pair = [run(name, seed) for seed, name in enumerate(tables.TWO.of)]
+    monkeypatch.setitem(tables.CELLS, "denoising-25", {"F16": replace(pair[0], name="denoising-25/F16")})
     for name, one in zip(tables.TWO.of, pair, strict=True):
         monkeypatch.setitem(tables.CELLS, name, {"F16": one})
     truth = pair[0].task.problem(0).truth
@@ -147,7 +148,7 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
     monkeypatch.setattr(Denoising, "problem", lambda *_: pytest.fail("scored again"))
     tables.score_derived(tmp_path)
     assert tables.cells("denoising-25", tmp_path).ours["F16"] == ours
-    save(truth, tmp_path / "denoising-second-25/F16.png")
+    save(truth, tmp_path / "recommended-second-25/F16.png")
     assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
 
 
@@ -339,12 +340,13 @@ def test_the_independent_scorer_confirms_the_committed_cells(scorer):
             assert scorer.score(name, image, path) == pytest.approx(score, abs=0.01)
 
 
-def test_the_stored_scores_of_pairs_are_those_of_their_images(mirror):
+def test_the_stored_scores_of_ours_are_those_of_their_images(mirror):
     for table in tables.TABLES.values():
-        for image, paths in tables.pairs(table).items():
-            truth = table.runs[image].task.problem(0).truth
-            score = float(metrics.psnr(sum(map(images.open_image, paths)) / 2, truth))
-            assert tables.of_two(table)[image] == pytest.approx(score, abs=1e-3)
+        for image, of in tables.parts(table).items():
+            problem = table.runs[image].task.problem(0)
+            pictures = list(map(images.open_image, tables.pictures(of, runs.RESULTS)))
+            score = float(problem.score(sum(pictures) / len(pictures), problem.truth))
+            assert tables.of_parts(table).ours[image] == pytest.approx(score, abs=1e-3)
 
 
 def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):

@@ -133,7 +133,7 @@ def denoised(address: str, folder: Path, cache: Path, may_finish: bool = False, 
     registry, out = folder / "registry.txt", folder / "out.png"
     registry.write_text(f"{hashlib.sha256(DATA).hexdigest()} {name}\n")
     became = command(
-        *("denoise", name, "--out", out, "--iterations", 2, "--width", 8, "--device", "cpu"),
+        *("denoise", name, "--out", out, "--iterations", 2, "--device", "cpu"),
         prelude=prelude(address, registry),
         right=(lambda: (cache / "dip_repro" / name).read_bytes() == DATA) if may_finish else None,
         XDG_CACHE_HOME=str(cache),

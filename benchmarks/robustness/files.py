@@ -154,7 +154,7 @@ def kinds() -> list[Row]:
                     file, expected, tolerance
                 )
 
-            arguments = ("denoise", file, "--out", out, "--iterations", 2, "--width", 8, "--device", "cpu")
+            arguments = ("denoise", file, "--out", out, "--iterations", 2, "--device", "cpu")
             return command(*arguments, right=None if expected is None else right)
 
         calls = []
@@ -191,7 +191,7 @@ def kinds() -> list[Row]:
                 pixels = np.asarray(Image.open(out))
                 return bool((pixels == PHOTO)[known == 1].all() and (pixels != PHOTO)[known == 0].any())
 
-            arguments = ("inpaint", folder / "photo.png", file, "--out", out, "--iterations", 2, "--width", 8)
+            arguments = ("inpaint", folder / "photo.png", file, "--out", out, "--iterations", 2)
             return command(*arguments, "--device", "cpu", right=right if good else None)
 
         calls = []
@@ -412,5 +412,5 @@ def mutations() -> list[Row]:
 def as_read(file: Path, became: str) -> str:
     """Denoise a damaged file, and return what became of it: it must be what reading it by itself gave."""
     out = file.with_name(f"{file.name}-out.tif")
-    arguments = ("denoise", file, "--out", out, "--iterations", 2, "--width", 8, "--device", "cpu")
+    arguments = ("denoise", file, "--out", out, "--iterations", 2, "--device", "cpu")
     return command(*arguments, right=None if became == TOLD else lambda: out.exists(), fresh=True)

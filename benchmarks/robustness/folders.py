@@ -93,7 +93,7 @@ def disk() -> list[Row]:
                 with mounted("64k") as disk:
                     fill(disk, left)
                     out = disk / "out.png"
-                    arguments = (*what, "--out", out, "--iterations", 2, "--width", 8, "--device", "cpu")
+                    arguments = (*what, "--out", out, "--iterations", 2, "--device", "cpu")
 
                     def whole_picture(path: Path = out) -> bool:
                         try:
@@ -114,7 +114,7 @@ def disk() -> list[Row]:
 def calls(folder: Path, elsewhere: Path) -> dict[str, tuple]:
     """Return commands that would write to `folder`, and some that only read it, with whether they may finish."""
     photo, mask = folder / "photo.png", folder / "mask.png"
-    short = ("--iterations", 2, "--width", 8, "--device", "cpu")
+    short = ("--iterations", 2, "--device", "cpu")
     return {
         "beside the photo": (("denoise", photo, *short), False),
         "under a name": (("denoise", "astronaut", "--max-size", 40, "--out", folder / "x.png", *short), False),

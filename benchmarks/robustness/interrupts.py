@@ -119,7 +119,7 @@ def itself() -> list[Row]:
     row = Row(
         "itself", "`--out` on the photo or the mask (also by a link, another spelling), a mask named as its preview"
     )
-    short = ("--iterations", 2, "--width", 8, "--device", "cpu")
+    short = ("--iterations", 2, "--device", "cpu")
     with tempfile.TemporaryDirectory() as name:
         photo, mask = Path(name) / "photo.png", Path(name) / "photo-restored-missing.png"  # the preview's name
         PICTURE.save(photo)

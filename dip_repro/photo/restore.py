@@ -1,8 +1,8 @@
 """A photo restored, without training data and without the ground truth.
 
 `denoise`, `dejpeg`, `inpaint` and `upscale` take a photo (C, H, W) in [0, 1], grey or RGB, and return a `Restoration`:
-iterate over it, or call `done()`. `width` is the number of filters of each layer (the paper has 128). A result of more
-than `tile` × `tile` pixels is computed in tiles.
+iterate over it, or call `done()`. `how` is a preset, by default the recommended one; `presets.preset("denoising",
+"paper")` is the paper's. A result of more than `tile` × `tile` pixels is computed in tiles.
 
 A fit to a noisy photo reproduces the noise in the end, so a rule stops it early (`stopping.recommended`). The other
 three do all their iterations, as the paper does: a mask or a decimation adds no noise, and the network reproduces
@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from dip_repro import runtime, stopping
 from dip_repro.fitting import Fit, Report
 from dip_repro.images import at_size
-from dip_repro.networks import SNAIL, NetworkConfig, noise_input
+from dip_repro.networks import NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.photo.tiles import Tile, tiles
+from dip_repro.presets import Preset, recommended
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 
 TILE, OVERLAP = 512, 64  # pixels of the result; a tile of 512² takes about 3 GB
 GROWTH = 1.1  # from the first reports to the end a process grew by up to 1.08 times, as free memory is in pieces
@@ -38,7 +38,7 @@ class Restoration:
     Parameters
     ----------
     photo : (C, H, W) in [0, 1].
-    network, settings : how each tile is fitted. The network has fewer scales where a tile is too small for all.
+    how : how each tile is fitted. The network has fewer scales where a tile is too small for all.
     early : whether `stopping.recommended` stops each fit; otherwise it does all its iterations.
     by : how many times longer each side of the result is.
     known : (1, H, W), 1 = known, 0 = missing. Known pixels stay as they are; a tile without missing pixels is skipped.
@@ -53,8 +53,7 @@ class Restoration:
     def __init__(
         self,
         photo: Tensor,
-        network: NetworkConfig,
-        settings: Settings,
+        how: Preset,
         *,
         early: bool = False,
         by: int = 1,
@@ -62,7 +61,7 @@ class Restoration:
         tile: int = TILE,
         device: str = "auto",
     ):
-        self.photo, self.network, self.settings, self.early = photo, network, settings, early
+        self.photo, self.how, self.early = photo, how, early
         self.by, self.known, self.device = by, known, runtime.pick_device(device)
         self.size = tuple(by * side for side in photo.shape[-2:])
         self.tiles = self.cut(tile)
@@ -94,11 +93,14 @@ class Restoration:
         if self.known is not None:
             operator = Mask(tile.of(self.known))
             measurement = operator(measurement)
-        config = as_deep_as_fits(self.network, size)
+        rule = stopping.counted(self.how.settings.iterations)
+        if self.early:
+            operator, rule = stopping.recommended(measurement)
+            measurement = operator(measurement)
+        config = as_deep_as_fits(self.how.network, size)
         z = noise_input(config.in_channels, size, seed=0).to(self.device)
         network = config.build().to(self.device)
-        rule = stopping.recommended() if self.early else stopping.counted(self.settings.iterations)
-        self.fit = Fit(measurement, operator.to(self.device), network, z, self.settings, stop=rule)
+        self.fit = Fit(measurement, operator.to(self.device), network, z, self.how.settings, stop=rule)
 
     def __iter__(self) -> Iterator[Report]:
         return self.reports(progress=False)
@@ -158,7 +160,7 @@ class Restoration:
     @property
     def seconds_left(self) -> float:
         """What is left at most, after the first report; the rule may stop much sooner."""
-        steps = self.settings.iterations * (len(self.tiles) - self.finished) - self.fit.iteration
+        steps = self.how.settings.iterations * (len(self.tiles) - self.finished) - self.fit.iteration
         return steps * self.seconds_a_step
 
     @property
@@ -173,11 +175,6 @@ class Restoration:
         return done + self.rule.why
 
 
-def of_width(width: int, photo: Tensor) -> NetworkConfig:
-    """Return the paper's network with `width` filters in each layer, for a grey or a colour photo."""
-    return NetworkConfig.uniform(width, depth=5, out_channels=len(photo))
-
-
 def as_deep_as_fits(network: NetworkConfig, size: tuple[int, ...]) -> NetworkConfig:
     """Return the network with as many of its outermost scales as `size` = (H, W) has room for, at least one."""
     depth = max(1, min(network.depth, (min(size) - 1).bit_length() - 1))  # each side is more than 2^depth
@@ -185,40 +182,35 @@ def as_deep_as_fits(network: NetworkConfig, size: tuple[int, ...]) -> NetworkCon
     return replace(network, **{name: getattr(network, name)[:depth] for name in lists})
 
 
-def denoise(
-    photo: Tensor, iterations: int = 1800, width: int = 128, tile: int = TILE, device: str = "auto"
-) -> Restoration:
-    """Remove noise, with the settings of the paper's denoising."""
-    return Restoration(photo, of_width(width, photo), Settings(iterations), early=True, tile=tile, device=device)
+def denoise(photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str = "auto") -> Restoration:
+    """Remove noise."""
+    return Restoration(photo, how or recommended("denoising", len(photo)), early=True, tile=tile, device=device)
 
 
-def dejpeg(photo: Tensor, iterations: int = 2400, tile: int = TILE, device: str = "auto") -> Restoration:
-    """Remove the block artefacts of JPEG, with the narrow network and the iterations of the paper's JPEG example."""
-    return Restoration(photo, replace(SNAIL, out_channels=len(photo)), Settings(iterations), tile=tile, device=device)
+def dejpeg(photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str = "auto") -> Restoration:
+    """Remove the block artefacts of JPEG."""
+    return Restoration(photo, how or recommended("jpeg", len(photo)), tile=tile, device=device)
 
 
 def inpaint(
-    photo: Tensor, known: Tensor, iterations: int = 6000, width: int = 128, tile: int = TILE, device: str = "auto"
+    photo: Tensor, known: Tensor, how: Preset | None = None, tile: int = TILE, device: str = "auto"
 ) -> Restoration:
-    """Fill in where `known`, (1, H, W), is 0, with the settings of the paper's text removal."""
+    """Fill in where `known`, (1, H, W), is 0."""
     Mask(known)(photo[None])  # says what is wrong with it
     if known.all():
         raise UserError("the mask marks no pixel as missing: there is nothing to fill in")
-    network = of_width(width, photo)
-    return Restoration(photo, network, Settings(iterations), known=known, tile=tile, device=device)
+    return Restoration(photo, how or recommended("inpainting", len(photo)), known=known, tile=tile, device=device)
 
 
 def upscale(
-    photo: Tensor,
-    by: int = 4,
-    iterations: int | None = None,
-    width: int = 128,
-    tile: int = TILE,
-    device: str = "auto",
+    photo: Tensor, by: int = 4, how: Preset | None = None, tile: int = TILE, device: str = "auto"
 ) -> Restoration:
-    """Enlarge each side `by` times, (C, by·H, by·W), with the settings of the paper's super-resolution."""
+    """Enlarge each side `by` times, (C, by·H, by·W)."""
     if by < 2:
         raise UserError(f"to enlarge {by} times changes nothing: give 2 or more")
-    count, sigma_p = (2000, 1 / 30) if by <= 4 else (4000, 1 / 20)
-    settings = Settings(count if iterations is None else iterations, sigma_p=sigma_p)
-    return Restoration(photo, of_width(width, photo), settings, by=by, tile=tile, device=device)
+    return Restoration(photo, how or recommended(enlarging(by), len(photo)), by=by, tile=tile, device=device)
+
+
+def enlarging(by: int) -> str:
+    """Return the task of `presets` that enlarges `by` times."""
+    return "super-resolution" if by <= 4 else "super-resolution above 4"

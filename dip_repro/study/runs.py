@@ -39,12 +39,17 @@ from dip_repro.study.variants import strategies
 RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
 
 
+# What a record's configuration says of the rule that ends a run.
+STOPS: dict[str, dict] = {"": {}, "variance": {"early": True}, "held-out": {"stop": "held-out"}}
+
+
 @dataclass(frozen=True)
 class Run:
     """One fit, and which of its images is scored.
 
     scored : "image", the last iterate, or "average", the exponential average of the iterates.
-    early : whether the rule `stopping.recommended` ends the fit. Its average is then the run's average.
+    stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. What
+        the rule keeps is then the run's average.
     """
 
     name: str
@@ -65,7 +70,11 @@ class Run:
     settings: Settings
     seed: int = 0
     scored: str = "image"
-    early: bool = False
+    stop: str = ""
+
+    def __post_init__(self):
+        if self.stop not in STOPS:
+            raise UserError(f"stop = {self.stop!r} is not one of {', '.join(STOPS)}")
 
     @property
     def configuration(self) -> dict:
@@ -75,7 +84,7 @@ class Run:
         configuration["settings"] = {"perturbation": "fixed"} | configuration["settings"]
         configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
         configuration |= {"seed": self.seed, "scored": self.scored}
-        return configuration | {"early": True} if self.early else configuration
+        return configuration | STOPS[self.stop]
 
 
 def plain(part) -> dict:
@@ -94,10 +103,15 @@ def plain(part) -> dict:
 
 
 def problem_of(run: Run) -> Problem:
-    """Return the problem of a run with its z, drawn from the seed where the task gives none."""
+    """Return the problem of a run with its rule, and with its z, drawn from the seed where the task gives none."""
     problem = run.task.problem(run.seed)
     if problem.z is None:
         problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
+    if run.stop == "variance":
+        problem.stop = stopping.calm()
+    elif run.stop == "held-out":
+        problem.operator, problem.stop = stopping.recommended(problem.measurement, run.seed)
+        problem.measurement = problem.operator(problem.measurement)
     return problem
 
 
@@ -119,7 +133,12 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
     where = runtime.pick_device(device)
     network = run.network.build(run.seed).to(where)
     z, operator, observer = problem.z.to(where), problem.operator.to(where), problem.observer(where)
-    how |= {"seed": run.seed, "observer": observer} | strategies(run.settings, run.seed, where)
+    how = (
+        {"stop": problem.stop}
+        | how
+        | {"seed": run.seed, "observer": observer}
+        | strategies(run.settings, run.seed, where)
+    )
     return problem, Fit(problem.measurement, operator, network, z, run.settings, **how)
 
 
@@ -157,8 +176,7 @@ def perform(
     # Read before the run: the code may change while it runs.
     provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
-    rule = stopping.recommended() if run.early else None
-    how = {"stop": rule, "checkpoint": None if rule else checkpoint, "progress": progress}
+    how = {"checkpoint": None if run.stop else checkpoint, "progress": progress}
     problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
     with contextlib.closing(iter(fitting)) as reports:
         for _ in reports:
@@ -167,7 +185,7 @@ def perform(
     if not fitting.stopped:
         return None
     result = fitting.result
-    if rule:
+    if rule := fitting.stop:
         assert rule.image is not None  # the rule has seen a report
         result = replace(result, average=rule.image.cpu())
     record = make_record(run, problem, result, where) | {"provenance": provenance | {"precision": fitting.precision}}

@@ -32,6 +32,7 @@ class Problem:
     signals : what stopping rules would see; it is logged.
     baselines : what methods without a network make of it.
     samples : of the iterates, where their mean and spread are wanted.
+    stop : the rule that ends the fit, where there is one.
     """
 
     truth: Tensor | None
@@ -44,6 +45,7 @@ class Problem:
     signals: Mapping[str, stopping.Signal] = field(default_factory=dict)
     baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
     samples: samples.Samples | None = None
+    stop: stopping.Rule | None = None
 
     def observer(self, device: torch.device) -> Observer:
         """Return the function that logs the scores of a fit. Nothing else in a run knows the ground truth."""

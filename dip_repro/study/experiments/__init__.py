@@ -13,11 +13,19 @@ from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
 from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
 from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
-from dip_repro.study.experiments.denoising import DENOISING, DENOISING_50, SECOND, START, STOPPED_EARLY, THIRD
+from dip_repro.study.experiments.denoising import (
+    DENOISING,
+    DENOISING_50,
+    RECOMMENDED,
+    SECOND,
+    START,
+    STOPPED_EARLY,
+    THIRD,
+)
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
-from dip_repro.study.experiments.front import AGAIN, FRONT
+from dip_repro.study.experiments.front import AGAIN, FRONT, PHOTOS
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
@@ -33,7 +41,7 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN, PHOTOS, RECOMMENDED),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

@@ -149,6 +149,7 @@ UNSEEN = Experiment(
     },
 )
 
+DENOISE = recommended("denoising")
 # One picture of 256 × 256: left running, and stopped by the rule that `dip-repro denoise` takes. A quarter of an hour.
 SHOWN = Experiment(
     "stopping-shown",
@@ -159,12 +160,12 @@ SHOWN = Experiment(
             Run(
                 f"stopping-shown/laptop-{what}",
                 Denoising("coffee", 256, sigma_8bit=50),
-                NetworkConfig.uniform(width=32, depth=5),
-                Settings(3000),
+                DENOISE.network,
+                DENOISE.settings,
                 scored="average",
-                early=early,
+                stop=stop,
             )
-            for what, early in (("left-running", False), ("stopped", True))
+            for what, stop in (("left-running", ""), ("stopped", "held-out"))
         )
     },
 )
