@@ -37,8 +37,9 @@ import pandas as pd
 from dip_repro.networks import NetworkConfig
 from dip_repro.presets import SETS, preset
 from dip_repro.study import records
-from dip_repro.study.comparisons import Cell, crossed, tidy
+from dip_repro.study.comparisons import Cell, crossed, interval, tidy
 from dip_repro.study.experiments.ambiguities import slug
+from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.denoising import FIVE_DB
 from dip_repro.study.experiments.stopping import HELD, by_iteration
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
@@ -174,6 +175,25 @@ def kept(folder: Path = RESULTS) -> pd.DataFrame:
     return tidy(ROUND_2, rows, ["psnr", "best", "stopped", "seconds"])
 
 
+def beside_the_papers(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the arms of round 2, the best first: what is kept, in dB, and the seconds until then, means over pictures.
+
+    gain : over the paper's setting, with its 95 % interval over pictures, low and high. faster : so many times.
+    "seconds front" : whether no other arm is better and cheaper. Then the PSNR of each picture.
+    """
+    every = kept(folder)
+    if PAPERS not in every.index.get_level_values("arm"):
+        return pd.DataFrame(columns=["psnr", "seconds", "gain", "low", "high", "faster", "seconds front"])
+    of_picture = every.groupby(["arm", "image"], sort=False)[["psnr", "seconds"]].mean()
+    psnr, seconds = (of_picture[what].unstack("image") for what in ("psnr", "seconds"))
+    gains = {arm: interval(gain) for arm, gain in psnr.sub(psnr.loc[PAPERS]).iterrows() if arm != PAPERS}
+    table = pd.DataFrame({"psnr": psnr.mean(axis=1), "seconds": seconds.mean(axis=1)})
+    table = table.join(pd.DataFrame.from_dict(gains, orient="index", columns=["gain", "low", "high"]))
+    table["faster"] = table.seconds[PAPERS] / table.seconds
+    table["seconds front"] = on_front(table.seconds, table.psnr)
+    return table.join(psnr).sort_values("psnr", ascending=False)
+
+
 def curves(folder: Path = RESULTS) -> pd.DataFrame:
     """Return the PSNR in dB of the averages: a row for each family, arm and image, a column for each iteration."""
     found = finished(ROUND_1, folder)
@@ -187,7 +207,9 @@ def worth(folder: Path = RESULTS) -> pd.DataFrame:
     """
     every = curves(folder)
     if every.empty:
-        return pd.DataFrame(columns=["psnr", "at", "gain"])
+        return pd.DataFrame(
+            columns=["psnr", "at", "gain"], index=pd.MultiIndex.from_arrays([[], []], names=["task", "arm"])
+        )
     of_arm = every.groupby(["task", "arm"], sort=False)
     means = of_arm.mean()[of_arm.size() == len(CHANNELS)]
     table = pd.DataFrame({"psnr": means.max(axis=1), "at": means.idxmax(axis=1)})
@@ -236,3 +258,20 @@ def photos(folder: Path = RESULTS) -> pd.DataFrame:
             "minutes": took["seconds"] / 60,
         }
     return tidy(ROUND_PHOTOS, rows, ["noisy", "restored", "stopped", "minutes"])
+
+
+def measured(folder: Path = RESULTS) -> dict:
+    """Return the quantities of the claims of notebook 19 on the photos; those whose photos are finished."""
+    every = photos(folder)
+    small = every[every.index.get_level_values("task") == "small"][["restored", "minutes"]].unstack("arm").dropna()
+    found: dict = {}
+    if len(small) == len(PHOTOGRAPHS):
+        restored, minutes = small.restored, small.minutes
+        found = {
+            "photos_gain_db": interval(restored.recommended - restored.paper)[1:],
+            "longest_share_of_time": (minutes.recommended / minutes.paper).max(),
+            "longest_minutes": minutes.recommended.max(),
+        }
+    if "large" in every.index.get_level_values("task"):
+        found["large_minutes"] = every.minutes.xs("large", level="task").max()
+    return found

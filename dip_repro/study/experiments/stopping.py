@@ -239,6 +239,7 @@ JUDGED: dict[str, tuple[float, tuple[Candidate, ...]]] = {
     "a fiftieth held out, 200": (0.02, (HELD_LONGER,)),
     "the later of a fiftieth held out and moving variance": (0.02, (HELD, PATIENT)),
 }
+TAKEN = "a fiftieth of the pixels held out"  # what `stopping.recommended` is
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
 
 
@@ -282,6 +283,29 @@ def unseen_outcomes(folder: Path = RESULTS) -> pd.DataFrame:
                 (rule, task.kind, task.level, task.image, kept, stopped, 1 - stopped / seen.index[-1], best, gap)
             )
     return pd.DataFrame(rows, columns=[name for name in OUTCOME if name != "candidate"])
+
+
+def by_rule(found: pd.DataFrame) -> pd.DataFrame:
+    """Return, of `unseen_outcomes`, the gap of each rule in dB over all cases, and where it stops in the median."""
+    of_rule = found.groupby("rule", sort=False)
+    gap = of_rule.gap
+    return pd.DataFrame(
+        {
+            "cases": gap.size(),
+            "median gap (dB)": gap.median(),
+            "90 % within (dB)": gap.quantile(0.9),
+            "largest (dB)": gap.max(),
+            "stops at": of_rule.stopped.median(),
+        }
+    )
+
+
+def measured_unseen(found: pd.DataFrame) -> dict[str, float]:
+    """Return the quantities of the claims on the rule that `denoise` takes, in dB; none where a case is missing."""
+    gap = found.gap[found.rule == TAKEN]
+    if 2 * len(gap) < len(UNSEEN.runs("laptop")):
+        return {}
+    return {"unseen_median_gap_db": gap.median(), "unseen_gap_of_90_percent_db": gap.quantile(0.9)}
 
 
 def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: Path = RESULTS) -> pd.DataFrame:
