@@ -282,7 +282,8 @@ def unseen_outcomes(folder: Path = RESULTS) -> pd.DataFrame:
             rows.append(
                 (rule, task.kind, task.level, task.image, kept, stopped, 1 - stopped / seen.index[-1], best, gap)
             )
-    return pd.DataFrame(rows, columns=[name for name in OUTCOME if name != "candidate"])
+    table = pd.DataFrame(rows, columns=[name for name in OUTCOME if name != "candidate"])
+    return table.astype({"gap": float, "saved": float, "stopped": float})
 
 
 def by_rule(found: pd.DataFrame) -> pd.DataFrame:
