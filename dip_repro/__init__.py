@@ -5,5 +5,5 @@ from dip_repro.networks import Hourglass, NetworkConfig
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Fit", "FitResult", "Hourglass", "NetworkConfig", "Settings", "UserError", "fit"]

@@ -324,12 +324,15 @@ def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out
     # By now the time of a step is known, and the memory that steps and previews take.
     height, width = restoration.size
     tiles = f" in {len(restoration.tiles)} tiles" if len(restoration.tiles) > 1 else ""
+    most, usual = restoration.how.settings.iterations, restoration.how.usual
+    longest = restoration.seconds_left(most)
+    about = f"about {duration(restoration.seconds_left(usual))}, " if usual and usual < most else ""
     typer.echo(
         f"{what}: {width}×{height} pixels{tiles}, {restoration.memory_gb:.1f} GB of memory, "
-        f"{restoration.seconds_a_step:.2f} s a step, at most {duration(restoration.seconds_left)}"
+        f"{restoration.seconds_a_step:.2f} s a step, {about}at most {duration(longest)}"
     )
-    if restoration.seconds_left > LONG:
-        side = max(64, int(max(picture.pixels.shape[-2:]) * math.sqrt(LONG / restoration.seconds_left)) // 16 * 16)
+    if longest > LONG:
+        side = max(64, int(max(picture.pixels.shape[-2:]) * math.sqrt(LONG / longest)) // 16 * 16)
         typer.echo(
             f"That is long. --max-size {side} takes at most about {duration(LONG)}. A GPU is much faster. {faster}"
         )
