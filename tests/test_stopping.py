@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 from conftest import finished
@@ -284,7 +285,15 @@ def test_the_recommended_rule_watches_pixels_that_the_fit_does_not_see():
     assert torch.equal(fitted + watched, torch.ones(1, 16, 16)) and 0 < watched.mean() < 0.1
     assert torch.equal(problem.measurement, problem.corrupted * fitted)
     finished(fit)
-    assert fit.stop.criterion == Lowest(100) and fit.stop.keep == "average" and "held-out" in fit.stop.why
+    (share, (taken,)), rule = study.JUDGED[study.TAKEN], fit.stop
+    assert (1 / 50, rule.criterion, rule.keep) == (share, taken.criterion, taken.keep) and "held-out" in rule.why
+
+
+def test_denoise_takes_the_rule_that_the_declaration_chooses():
+    found = study.by_rule(study.unseen_outcomes())
+    assert study.winner(found) == study.TAKEN
+    of = pd.DataFrame({"90 % within (dB)": [0.5, 0.54, 0.56], "median gap (dB)": [0.3, 0.2, 0.1]}, list("abc"))
+    assert study.winner(of) == "b"  # c is too far from the smallest
 
 
 SHORT = Run(
