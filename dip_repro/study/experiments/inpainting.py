@@ -115,8 +115,10 @@ def curve_on_missing(problem: Problem, history: pd.DataFrame) -> pd.DataFrame:
     """Return a history with the PSNR in dB of the missing pixels alone.
 
     The error of the whole picture is that of the known pixels, the loss, and that of the missing ones. The average is
-    left out: its loss is not known.
+    left out: its loss is not known. So are reports at which the fit went back: their loss is not that of their image.
     """
+    if "rolled_back" in history:
+        history = history[history.rolled_back == 0]
     missing = 1 - float(known(problem).mean())
     error = (10 ** (-history.psnr / 10) - history.loss) / missing
     return history.drop(columns="psnr_average").assign(psnr=-10 * np.log10(error))
