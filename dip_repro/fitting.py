@@ -17,7 +17,7 @@ from dip_repro.checkpoint import Checkpoint, identity, probes, state_of
 from dip_repro.networks import add_noise
 from dip_repro.runtime import UserError, stream
 from dip_repro.settings import Settings
-from dip_repro.stopping import Rule
+from dip_repro.stopping import Later, Rule
 
 
 @dataclass
@@ -69,7 +69,7 @@ class Fit:
         *,
         seed: int = 0,
         observer: Observer | None = None,
-        stop: Rule | None = None,
+        stop: Rule | Later | None = None,
         checkpoint: Path | None = None,
         progress: bool = False,
         precision: str = "float32",
@@ -182,7 +182,7 @@ def fit(
     *,
     seed: int = 0,
     observer: Observer | None = None,
-    stop: Rule | None = None,
+    stop: Rule | Later | None = None,
     checkpoint: Path | None = None,
     progress: bool = True,
     precision: str = "float32",

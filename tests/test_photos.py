@@ -31,7 +31,7 @@ def test_what_has_no_noise_is_fitted_to_the_end():
         restore.dejpeg(PHOTO, of(30)),
     ]
     assert [restoration.rule.criterion for restoration in restorations] == [stopping.Count(30)] * 3
-    assert isinstance(restore.denoise(PHOTO).rule.criterion, stopping.Lowest)
+    assert isinstance(restore.denoise(PHOTO).rule, stopping.Later)
 
 
 def test_inpainting_leaves_known_pixels_alone():

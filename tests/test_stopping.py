@@ -281,12 +281,22 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
 def test_the_recommended_rule_watches_pixels_that_the_fit_does_not_see():
     problem, fit = prepare(replace(SHORT, stop="held-out"), "cpu")
     fitted = fit.operator(torch.ones(1, 1, 16, 16))[0]
-    watched = fit.stop.signal.mask
+    watched = fit.stop.rules[0].signal.mask
     assert torch.equal(fitted + watched, torch.ones(1, 16, 16)) and 0 < watched.mean() < 0.1
     assert torch.equal(problem.measurement, problem.corrupted * fitted)
-    finished(fit)
-    (share, (taken,)), rule = study.JUDGED[study.TAKEN], fit.stop
-    assert (1 / 50, rule.criterion, rule.keep) == (share, taken.criterion, taken.keep) and "held-out" in rule.why
+    share, taken = study.JUDGED[study.TAKEN]
+    assert (share, [(c.criterion, c.keep) for c in taken]) == (1 / 50, [(r.criterion, r.keep) for r in fit.stop.rules])
+    assert taken[1].signal == f"variance_{fit.stop.rules[1].signal.seen.maxlen}"
+
+
+def test_of_two_live_rules_the_later_decides():
+    first, second = (Rule(name, lambda x, y: float(x.mean()), Lowest(n)) for name, n in (("a", 20), ("b", 30)))
+    rule, values = stopping.Later(first, second), [3, 2, 1, 2, 3, 0, 4, 5, 6]
+    stops = [
+        rule.see(10 * i, torch.full((1, 2, 2), float(v)), torch.full((1, 2, 2), float(v))) for i, v in enumerate(values)
+    ]
+    assert stops.index(True) == 8 and (first.iteration, second.iteration) == (20, 50)
+    assert rule.image.mean() == 0 and "later of a and b" in rule.why and "iteration 50 is kept" in rule.why
 
 
 def test_denoise_takes_the_rule_that_the_declaration_chooses():

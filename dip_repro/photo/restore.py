@@ -93,7 +93,7 @@ class Restoration:
         if self.known is not None:
             operator = Mask(tile.of(self.known))
             measurement = operator(measurement)
-        rule = stopping.counted(self.how.settings.iterations)
+        rule: stopping.Rule | stopping.Later = stopping.counted(self.how.settings.iterations)
         if self.early:
             operator, rule = stopping.recommended(measurement)
             measurement = operator(measurement)
@@ -124,7 +124,7 @@ class Restoration:
         return self.image
 
     @property
-    def rule(self) -> stopping.Rule:
+    def rule(self) -> stopping.Rule | stopping.Later:
         """What stops the fit of the current tile."""
         assert self.fit.stop is not None
         return self.fit.stop

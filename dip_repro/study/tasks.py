@@ -45,7 +45,7 @@ class Problem:
     signals: Mapping[str, stopping.Signal] = field(default_factory=dict)
     baselines: Mapping[str, Callable[[], Tensor]] = field(default_factory=dict)
     samples: samples.Samples | None = None
-    stop: stopping.Rule | None = None
+    stop: stopping.Rule | stopping.Later | None = None
 
     def observer(self, device: torch.device) -> Observer:
         """Return the function that logs the scores of a fit. Nothing else in a run knows the ground truth."""

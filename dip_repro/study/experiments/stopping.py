@@ -239,7 +239,7 @@ JUDGED: dict[str, tuple[float, tuple[Candidate, ...]]] = {
     "a fiftieth held out, 200": (0.02, (HELD_LONGER,)),
     "the later of a fiftieth held out and moving variance": (0.02, (HELD, PATIENT)),
 }
-TAKEN = "a fiftieth of the pixels held out"  # what `stopping.recommended` is
+TAKEN = "the later of a fiftieth held out and moving variance"  # what `stopping.recommended` is
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
 
 
