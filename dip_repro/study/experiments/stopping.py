@@ -51,6 +51,7 @@ LABELS = {
     "speckle": "speckle",
     "jpeg": "JPEG",
     "missing": "missing pixels",
+    "mixed": "mixed noise",
 }
 # Bundled images, with their channels.
 TUNING_IMAGES = {"chelsea": 3, "coins": 1, "retina": 3, "gravel": 1}
