@@ -129,7 +129,7 @@ def large(count: int = 6) -> dict:
         "memory announced, GB": round(announced, 2),
         "peak memory, GB": round(runtime.peak_memory_mb(restoration.device) / 1000, 2),
         "seconds a step": round(step, 2),
-        "hours at most, 3000 iterations a tile": round(3000 * step * len(restoration.tiles) / 3600, 1),
+        "hours at most, 2000 iterations a tile": round(2000 * step * len(restoration.tiles) / 3600, 1),
         "minutes of this trial": round((time.perf_counter() - started) / 60, 1),
     }
 

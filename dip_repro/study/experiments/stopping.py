@@ -162,7 +162,7 @@ SHOWN = Experiment(
                 f"stopping-shown/laptop-{what}",
                 Denoising("coffee", 256, sigma_8bit=50),
                 DENOISE.network,
-                DENOISE.settings,
+                Settings(3000),
                 scored="average",
                 stop=stop,
             )
