@@ -219,8 +219,8 @@ def worth(folder: Path = RESULTS) -> pd.DataFrame:
 # Six photos that no preset was chosen with, σ = 25; both presets are stopped by the same rule. (It is chosen among
 # others on the set "stopping-unseen", which has these photos at 128 × 128.) One photo also at 512 × 512.
 # Target: the recommended preset takes at most 5 minutes on two cores, 25 at 512 × 512, and is no worse in the mean.
-# The first photo, "portrait", was run with at most 3000 iterations: no rule ended it, 8.6 minutes, 30.01 dB. So the most
-# was set to 2000, for the time alone; there its curve had 29.86 dB.
+# The first photo, "portrait", was run with at most 3000 iterations: no rule ended it, 8.6 minutes, 30.01 dB. So the
+# most was set to 2000, for the time alone; there its curve had 29.86 dB.
 # Budget: with the recommended preset 45 minutes of one core, with the paper's two hours and a half.
 PHOTOGRAPHS = ("portrait", "ascent", "motorcycle", "immunohistochemistry", "hubble_deep_field", "aero")
 
