@@ -324,12 +324,10 @@ def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out
     # By now the time of a step is known, and the memory that steps and previews take.
     height, width = restoration.size
     tiles = f" in {len(restoration.tiles)} tiles" if len(restoration.tiles) > 1 else ""
-    most, usual = restoration.how.settings.iterations, restoration.how.usual
-    longest = restoration.seconds_left(most)
-    about = f"about {duration(restoration.seconds_left(usual))}, " if usual and usual < most else ""
+    longest = restoration.seconds_left
     typer.echo(
         f"{what}: {width}×{height} pixels{tiles}, {restoration.memory_gb:.1f} GB of memory, "
-        f"{restoration.seconds_a_step:.2f} s a step, {about}at most {duration(longest)}"
+        f"{restoration.seconds_a_step:.2f} s a step, at most {duration(longest)}"
     )
     if longest > LONG:
         side = max(64, int(max(picture.pixels.shape[-2:]) * math.sqrt(LONG / longest)) // 16 * 16)

@@ -11,14 +11,10 @@ from dip_repro.settings import Settings
 
 @dataclass(frozen=True)
 class Preset:
-    """How a task is fitted. `settings.iterations` is the most; where there is noise, a rule stops the fit earlier.
-
-    usual : the median of the iterations where that rule stopped, on photos of 256 × 256 (notebook 19).
-    """
+    """How a task is fitted. `settings.iterations` is the most; where there is noise, a rule stops the fit earlier."""
 
     network: NetworkConfig
     settings: Settings
-    usual: int | None = None
 
 
 PAPER = {

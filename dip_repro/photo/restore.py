@@ -157,9 +157,11 @@ class Restoration:
         first, last = rows[1 if len(rows) > 2 else 0], rows[-1]
         return (last["seconds"] - first["seconds"]) / max(1, last["iteration"] - first["iteration"])
 
-    def seconds_left(self, iterations: int) -> float:
-        """Return what is left, after the first report, where each tile takes so many iterations."""
-        return (iterations * (len(self.tiles) - self.finished) - self.fit.iteration) * self.seconds_a_step
+    @property
+    def seconds_left(self) -> float:
+        """What is left at most, after the first report; the rule may stop sooner."""
+        steps = self.how.settings.iterations * (len(self.tiles) - self.finished) - self.fit.iteration
+        return steps * self.seconds_a_step
 
     @property
     def memory_gb(self) -> float:
