@@ -264,16 +264,15 @@ def photos(folder: Path = RESULTS) -> pd.DataFrame:
 
 def measured(folder: Path = RESULTS) -> dict:
     """Return the quantities of the claims of notebook 19 on the photos; those whose photos are finished."""
-    every = photos(folder)
-    small = every[every.index.get_level_values("task") == "small"][["restored", "minutes"]].unstack("arm").dropna()
-    found: dict = {}
-    if len(small) == len(PHOTOGRAPHS):
-        restored, minutes = small.restored, small.minutes
-        found = {
-            "photos_gain_db": interval(restored.recommended - restored.paper)[1:],
-            "longest_share_of_time": (minutes.recommended / minutes.paper).max(),
-            "longest_minutes": minutes.recommended.max(),
-        }
+    every, found = photos(folder), {}
+    small = every[every.index.get_level_values("task") == "small"]
+    arms = {what: small[what].unstack("arm").reindex(columns=list(SETS)) for what in ("restored", "minutes")}
+    both, minutes = arms["restored"].dropna(), arms["minutes"]
+    if len(both) == len(PHOTOGRAPHS):
+        found["photos_gain_db"] = interval(both.recommended - both.paper)[1:]
+        found["longest_share_of_time"] = (minutes.recommended / minutes.paper).max()
+    if minutes.recommended.count() == len(PHOTOGRAPHS):
+        found["longest_minutes"] = minutes.recommended.max()
     if "large" in every.index.get_level_values("task"):
         found["large_minutes"] = every.minutes.xs("large", level="task").max()
     return found
