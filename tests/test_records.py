@@ -167,7 +167,7 @@ def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
         run = experiments.declared(record)
         if name.startswith(OF_THE_EXTRA) and not importlib.util.find_spec("efficientnet_lite_pytorch"):
             continue
-        problem = run.task.problem(run.seed)
+        problem = runs.problem_of(run)
         assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"] or not vectors
         if problem.truth is None or name.startswith(ALONE):
             continue
