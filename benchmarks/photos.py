@@ -10,7 +10,6 @@ import itertools
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -70,18 +69,13 @@ def gain(command: str, name: str) -> dict:
     }
 
 
-def of(iterations: int) -> presets.Preset:
-    """Return the recommended preset of denoising with so many iterations."""
-    return replace(found := presets.recommended("denoising"), settings=replace(found.settings, iterations=iterations))
-
-
 def seam() -> dict:
     """Denoise a photo in two tiles; return how steep the error is where they meet, and where they do not."""
     truth = metrics.quantise(images.resize(images.open_image(PHOTOS["motorcycle"]), 224))[:, :128]
     noisy = corruptions.gaussian_noise(truth, 25, seed=1)
     total, weight, parts = torch.zeros_like(noisy), torch.zeros_like(noisy[0]), []
     for tile in tiles((128, 224), 128, 32):
-        parts.append(restore.denoise(tile.of(noisy), of(600)).done())
+        parts.append(restore.denoise(tile.of(noisy), presets.recommended("denoising").of(600)).done())
         tile.add(parts[-1], total, weight)
     start, stop = 224 - 128, 128  # of the overlap
     cut = (start + stop) // 2
@@ -107,7 +101,7 @@ def large(count: int = 6) -> dict:
     Return the memory that is announced and that which is taken, and from the time of these tiles that of all.
     """
     photo = torch.rand(3, 3000, 4000, generator=torch.Generator().manual_seed(0))
-    restoration, started = restore.denoise(photo, of(30)), time.perf_counter()
+    restoration, started = restore.denoise(photo, presets.recommended("denoising").of(30)), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
 
         def preview() -> None:

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -299,7 +298,7 @@ def inpaint(
 def how(task: str, setting: str, picture: Picture, iterations: int | None) -> presets.Preset:
     """Return the preset of a task for a picture, with another number of iterations where one is given."""
     found = presets.preset(task, setting, len(picture.pixels))
-    return found if iterations is None else replace(found, settings=replace(found.settings, iterations=iterations))
+    return found if iterations is None else found.of(iterations)
 
 
 def output(photo: Path, out: Path | None, picture: Picture) -> Path:

@@ -16,6 +16,10 @@ class Preset:
     network: NetworkConfig
     settings: Settings
 
+    def of(self, iterations: int) -> Preset:
+        """Return the same with so many iterations."""
+        return replace(self, settings=replace(self.settings, iterations=iterations))
+
 
 PAPER = {
     "denoising": Preset(NetworkConfig(), Settings(1800)),

@@ -200,10 +200,8 @@ def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(study, "finished", lambda runs, folder: {run: {"curves": curves} for run in fits})
     found = study.unseen_outcomes(tmp_path).set_index("rule")
-    assert (
-        found.kept["a fiftieth of the pixels held out"] == 200
-        and found.stopped["a fiftieth of the pixels held out"] == 300
-    )
+    sooner = found.loc["a fiftieth of the pixels held out"]
+    assert (sooner.kept, sooner.stopped) == (200, 300)
     later = found.loc["the later of a fiftieth held out and moving variance"]
     assert (later.kept, later.stopped, later.gap) == (300, 500, 60 - 30)
 

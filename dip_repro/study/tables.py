@@ -406,12 +406,10 @@ def shown(frame: pd.DataFrame) -> Whole:
             return str(value)
         if math.isnan(value):
             return "–"
+        if column in ("iterations", "seconds", "seconds of ours"):
+            return f"{value:.0f}"
         signed = column in ("difference", "ours − authors", "low", "high")
-        return (
-            f"{value:.0f}"
-            if column in ("iterations", "seconds", "seconds of ours")
-            else f"{value:{'+z' if signed else ''}.2f}"
-        )
+        return f"{value:{'+z' if signed else ''}.2f}"
 
     return Whole({c: [text(c, value) for value in frame[c]] for c in frame}, index=frame.index, dtype=object)
 

@@ -34,7 +34,7 @@ START = Experiment(
 
 PAPERS = PAPER["denoising"]
 # Two such fits take at most a third of the paper's compute: a step takes a sixth of the time (notebook 19).
-OURS = replace(recommended("denoising"), settings=Settings(1600))
+OURS = recommended("denoising").of(1600)
 THIRD = "third/"  # the folder of what the third freeze changed
 
 

@@ -302,10 +302,10 @@ def by_rule(found: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def winner(by_rule: pd.DataFrame) -> str:
-    """Return the rule of the declaration: within 0.05 dB of the smallest 90th percentile, the smallest median."""
-    far = by_rule["90 % within (dB)"]
-    return str(by_rule["median gap (dB)"][far <= far.min() + 0.05].idxmin())
+def winner(table: pd.DataFrame) -> str:
+    """Return the rule declared to be taken of `by_rule`: near the smallest 90th percentile, the smallest median."""
+    far = table["90 % within (dB)"]
+    return str(table["median gap (dB)"][far <= far.min() + 0.05].idxmin())
 
 
 def measured_unseen(found: pd.DataFrame) -> dict[str, float]:
