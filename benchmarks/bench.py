@@ -2,15 +2,16 @@
 
     python benchmarks/bench.py [--device cpu] [--rounds 2]
 
-Writes benchmarks/results/DEVICE.json and the section of docs/speed.md, and prints a table: seconds a step (least of the
-medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over the
-FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
+Writes benchmarks/results/speed-MACHINE.json and the section of docs/speed.md, and prints a table: seconds a step (least
+of the medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over
+the FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
 """
 
 import argparse
 import datetime
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,9 +59,9 @@ def count(size: int, depth: int, width: int) -> dict:
 
 
 def section() -> str:
-    """Return the table of docs/speed.md, from the saved results."""
-    paths = [RESULTS / f"{device}.json" for device in ("cpu", "cuda")]
-    return "\n\n".join(readme(json.loads(path.read_text())) for path in paths if path.exists())
+    """Return the tables of docs/speed.md, one for each machine, the slowest first, from the saved results."""
+    results = [json.loads(path.read_text()) for path in RESULTS.glob("speed-*.json")]
+    return "\n\n".join(map(readme, sorted(results, key=lambda result: result["machine"]["float32_matmul_gflops"])))
 
 
 def readme(result: dict) -> str:
@@ -117,7 +118,8 @@ def main():
         print(f"{name}: cost grows as pixels to the power {exponents[name]}")
     result = {"date": str(datetime.date.today()), "device": device, "machine": machine}
     result |= {"rows": rows, "exponents": exponents, "provenance": runtime.provenance(where)}
-    with runtime.written_whole(RESULTS / f"{device}.json") as partial:
+    name = re.sub(r"\W+", "-", f"speed {machine['device']} {machine['threads']}".lower()) + ".json"
+    with runtime.written_whole(RESULTS / name) as partial:
         partial.write_text(json.dumps(result, indent=1) + "\n")
     page = runtime.ROOT / "docs" / "speed.md"
     before, _, rest = page.read_text().partition(BEGIN)

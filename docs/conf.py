@@ -36,6 +36,7 @@ html_math_renderer = "mathml"
 html_copy_source = False
 html_show_copyright = False
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 COMMANDS = ("dip_repro.cli",)  # told by `dip-repro --help`
 
 
@@ -68,10 +69,21 @@ def modules(package: str) -> str:
 
 
 def fill(app, docname: str, source: list[str]) -> None:
-    """Write what is made of notebooks and modules into a page, and the path in the place of a link to a folder."""
+    """Write what is made of notebooks and modules into a page, and the path in the place of a link to a folder.
+
+    A slider needs a kernel, and scripts from elsewhere. So a page has none; the figures beside it show the same.
+    """
     if docname.startswith("docs/"):
         source[0] = source[0].replace("{{ cards }}", cards())
         source[0] = re.sub(r"\{\{ modules (\S+) \}\}", lambda match: modules(match[1]), source[0])
+
+    if source[0].startswith("{"):
+        notebook = json.loads(source[0])
+        notebook["metadata"].pop("widgets", None)
+        for cell in notebook["cells"]:
+            outputs = cell.get("outputs", [])
+            cell |= {"outputs": [o for o in outputs if WIDGET not in o.get("data", {})]} if outputs else {}
+        source[0] = json.dumps(notebook)
 
     def shown(link: re.Match) -> str:
         target = (ROOT / docname).parent / link[2]

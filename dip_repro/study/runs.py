@@ -48,8 +48,8 @@ class Run:
     """One fit, and which of its images is scored.
 
     scored : "image", the last iterate, or "average", the exponential average of the iterates.
-    stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. What
-        the rule keeps is then the run's average.
+    stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. With
+    a rule, the run's average is what the rule keeps.
     """
 
     name: str

@@ -71,8 +71,8 @@ AVERAGE = Rule(
     "Every iterate has some noise of its own. The average removes it, and needs no further step.",
 )
 TWO = Rule(
-    "the mean of the images of two runs with the recommended setting, each an exponential average stopped by held-out "
-    "pixels (notebook 13)",
+    "the mean of the images of two runs with the recommended setting, each an exponential average stopped by the later "
+    "of held-out pixels and calm iterates (notebook 13)",
     "at most a third of the compute of one run with the paper's settings",
     "The setting was chosen on bundled pictures. The second run has other weights, another z and other pixels held "
     "out. The errors of the two runs differ, so that their mean has less error than either.",
