@@ -139,7 +139,7 @@ def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RES
 
     There are none without the records.
     """
-    runs = AVERAGING_LONG.runs("quick")
+    runs = AVERAGING_LONG.runs("laptop")
     histories = recorded(runs, folder)
     if not histories:
         return {}
@@ -150,4 +150,4 @@ def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RES
         of_k.iloc[-1] - plain[image].set_index("iteration").psnr_average[len(of_k) * iterations]
         for image, of_k in of_averages.items()
     ]
-    return {"long_fall_ratio": fall[WEIGHT_NOISE["quick"]] / fall[0.0], "runs_over_long_db": sum(over) / len(over)}
+    return {"long_fall_ratio": fall[WEIGHT_NOISE["laptop"]] / fall[0.0], "runs_over_long_db": sum(over) / len(over)}
