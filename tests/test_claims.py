@@ -32,6 +32,11 @@ def test_outcomes(value, margin, outcome):
     assert GAIN.judge(value, margin) == outcome
 
 
+def test_a_measured_value_is_shown_in_words_where_it_has_no_number():
+    values = [claims.shown(value) for value in (None, float("nan"), 1.0, (1.0, 2.0))]
+    assert values == ["not measured", "condition not met", "1.00", "1.00 to 2.00"]
+
+
 def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     measured = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 0.1}

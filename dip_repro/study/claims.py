@@ -98,10 +98,12 @@ def table(notebook: str, evidence: Quantities, live: Quantities, size: str) -> W
 
 
 def shown(value: Measured | None) -> str:
-    """Return a measured value with two decimals."""
+    """Return a measured value with two decimals; NaN is where a condition of the claim fails."""
     if value is None:
         return "not measured"
     low, high = (f"{end:.2f}" for end in (value if isinstance(value, tuple) else (value, value)))
+    if "nan" in (low, high):
+        return "condition not met"
     return low if low == high else f"{low} to {high}"
 
 
