@@ -77,12 +77,12 @@ def fill(app, docname: str, source: list[str]) -> None:
         source[0] = source[0].replace("{{ cards }}", cards())
         source[0] = re.sub(r"\{\{ modules (\S+) \}\}", lambda match: modules(match[1]), source[0])
 
-    if source[0].startswith("{"):
+    if (ROOT / f"{docname}.ipynb").exists():
         notebook = json.loads(source[0])
         notebook["metadata"].pop("widgets", None)
         for cell in notebook["cells"]:
-            outputs = cell.get("outputs", [])
-            cell |= {"outputs": [o for o in outputs if WIDGET not in o.get("data", {})]} if outputs else {}
+            if "outputs" in cell:
+                cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
         source[0] = json.dumps(notebook)
 
     def shown(link: re.Match) -> str:

@@ -101,9 +101,10 @@ def shown(value: Measured | None) -> str:
     """Return a measured value with two decimals; NaN is where a condition of the claim fails."""
     if value is None:
         return "not measured"
-    low, high = (f"{end:.2f}" for end in (value if isinstance(value, tuple) else (value, value)))
-    if "nan" in (low, high):
+    ends = value if isinstance(value, tuple) else (value, value)
+    if any(map(math.isnan, ends)):
         return "condition not met"
+    low, high = (f"{end:.2f}" for end in ends)
     return low if low == high else f"{low} to {high}"
 
 

@@ -134,11 +134,12 @@ def measured(runs: Iterable[Run], histories: list[pd.DataFrame], of_averages: pd
     }
 
 
-def measured_long(of_averages: pd.DataFrame, iterations: int, folder: Path = RESULTS) -> dict[str, float]:
-    """Return the quantities of the claims on long runs, from records; the averaged runs had `iterations` each.
+def measured_long(of_averages: pd.DataFrame, folder: Path = RESULTS) -> dict[str, float]:
+    """Return the quantities of the claims on long runs, from records; `of_averages` is `means` of the "laptop" runs.
 
     There are none without the records.
     """
+    iterations = AVERAGING.runs("laptop")[0].settings.iterations
     runs = AVERAGING_LONG.runs("laptop")
     histories = recorded(runs, folder)
     if not histories:

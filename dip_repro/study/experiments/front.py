@@ -48,6 +48,7 @@ from dip_repro.study.comparisons import Cell, crossed, interval, tidy
 from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.denoising import FIVE_DB
+from dip_repro.study.experiments.restoration import AS_FROZEN
 from dip_repro.study.experiments.stopping import HELD, by_iteration
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution
@@ -160,27 +161,25 @@ RESTORATION_ARMS: dict[str, tuple[str, ...]] = {
     "32 filters, all that gained": GAINED,
     "64 filters, all that gained": ("64 filters", *GAINED),
 }
-CLEAN = {"coffee": 3, "brick": 1, "astronaut": 3, "chelsea": 3}  # channels
 
 
 def restoration_again(cell: Cell) -> Run:
     """Return a run of round 2 in restoration."""
-    family, channels = FAMILIES[cell.task], CLEAN[cell.image]
+    family, (channels, _) = FAMILIES[cell.task], NOISY[cell.image]
     if cell.arm == PAPERS:
-        network = NetworkConfig(out_channels=channels, padding=family.padding, norm_scale="uniform")
-        fitted = network, family.settings
+        network, settings = AS_FROZEN[0], family.settings
     else:
-        arms, readings = RESTORATION_ARMS[cell.arm], {"out_channels": channels, "padding": family.padding}
-        fitted = changed(arms, family.settings, **readings)
+        network, settings = changed(RESTORATION_ARMS[cell.arm], family.settings, padding=family.padding)
+    network = replace(network, out_channels=channels)
     name = f"front-again/restoration/{slug(cell.arm)}/{cell.image}-{cell.seed}"
-    return Run(name, family.task(cell.image), *fitted, cell.seed, "average")
+    return Run(name, family.task(cell.image), network, settings, cell.seed, "average")
 
 
 # The paper's network once, since a step of it takes five times as long.
 ROUND_2 = crossed(denoising_again, ["denoising"], DENOISING_ARMS, NOISY, (0, 1))
 ROUND_2 |= crossed(denoising_again, ["denoising"], [PAPERS], NOISY, (0,))
-ROUND_2 |= crossed(restoration_again, ["restoration"], RESTORATION_ARMS, CLEAN, (0, 1))
-ROUND_2 |= crossed(restoration_again, ["restoration"], [PAPERS], CLEAN, (0,))
+ROUND_2 |= crossed(restoration_again, ["restoration"], RESTORATION_ARMS, NOISY, (0, 1))
+ROUND_2 |= crossed(restoration_again, ["restoration"], [PAPERS], NOISY, (0,))
 AGAIN = Experiment(
     "front-again",
     "Quality against time: the best arms again, beside the paper's setting",
@@ -207,9 +206,9 @@ def kept(folder: Path = RESULTS) -> pd.DataFrame:
     return tidy(ROUND_2, rows, ["psnr", "best", "stopped", "seconds"])
 
 
-def of_task(task: str) -> dict[Run, Cell]:
-    """Return the runs of round 2 in a task, with their cells."""
-    return {run: cell for run, cell in ROUND_2.items() if cell.task == task}
+def of_task(task: str) -> list[Run]:
+    """Return the runs of round 2 in a task."""
+    return [run for run, cell in ROUND_2.items() if cell.task == task]
 
 
 def at_one_count(task: str, folder: Path = RESULTS) -> pd.DataFrame:
@@ -237,9 +236,8 @@ def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.Dat
     "seconds front" : whether no other arm is better and cheaper. Then the PSNR of each picture.
     """
     every = kept(folder) if task == "denoising" else at_one_count(task, folder)
-    columns = ["psnr", "seconds", "gain", "low", "high", "faster", "seconds front"]
     if PAPERS not in every.index.get_level_values("arm"):
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=["psnr", "seconds", "gain", "low", "high", "faster", "seconds front"])
     of_picture = every.groupby(["arm", "image"], sort=False)[["psnr", "seconds"]].mean()
     psnr, seconds = (of_picture[what].unstack("image") for what in ("psnr", "seconds"))
     gains = {arm: interval(gain) for arm, gain in psnr.sub(psnr.loc[PAPERS]).iterrows() if arm != PAPERS}
