@@ -221,9 +221,7 @@ def test_round_two_judges_what_the_rule_keeps(tmp_path, monkeypatch):
 
 
 def test_without_noise_round_two_has_one_count_for_all_pictures_of_an_arm(tmp_path, monkeypatch):
-    coffee, brick = (
-        front.restoration_again(front.Cell("restoration", front.PAPERS, image)) for image in ("coffee", "brick")
-    )
+    coffee, brick = (front.again(front.Cell("restoration", front.PAPERS, image)) for image in ("coffee", "brick"))
     later = {"iteration": [50, 100, 150], "psnr_average": [20.0, 29.0, 30.0], "seconds": [5.0, 10.0, 100.0]}
     sooner = later | {"psnr_average": [20.0, 40.0, 36.0]}
     monkeypatch.setattr(front, "finished", lambda runs, folder: {coffee: {"curves": later}, brick: {"curves": sooner}})
