@@ -31,6 +31,7 @@ PAPER = {
 # Chosen by the rule that `experiments.front` states. A task without an entry keeps the paper's.
 RECOMMENDED = PAPER | {
     "denoising": Preset(NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform"), Settings(2000)),
+    "super-resolution": Preset(NetworkConfig.uniform(width=32, depth=5, norm_scale="uniform"), Settings(2000)),
 }
 SETS = {"recommended": RECOMMENDED, "paper": PAPER}
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, tables
-from dip_repro.study.experiments import ambiguities, lookup
+from dip_repro.study.experiments import ambiguities, front, lookup
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -78,7 +78,7 @@ def refused(folder: Path = RESULTS) -> list[str]:
 
 
 def answer(folder: Path = RESULTS) -> str:
-    """Return what the study found so far: six lines, each with its numbers."""
+    """Return what the study found so far: seven lines, each with its numbers."""
     found = tables.overview(folder).xs(PAPER, level="column")
     found["all"] = found.cells + found.missing
     verdicts = found.verdict.value_counts()
@@ -93,6 +93,7 @@ def answer(folder: Path = RESULTS) -> str:
         f"{judged.get('no', 0)} do not ([which](notebooks/README.md)), {judged.get('undecided', 0)} are undecided.",
         f"**The open detail that matters most**: {dearest(folder)}",
         f"**A library's default**: {of_2017(folder)}",
+        f"**The setting that we recommend**, beside the paper's: {of_front(folder)}",
         f"**Chosen blind.** {blind_check(folder)}",
     ]
     return "\n".join(f"- {line}" for line in lines)
@@ -127,6 +128,19 @@ def of_2017(folder: Path = RESULTS) -> str:
         "PyTorch drew the initial scale of batch norm from U(0, 1) when the paper was written, and sets it to 1 today. "
         f"The old default is worth {' and '.join(worth)}.{''.join(moved)}"
     )
+
+
+def of_front(folder: Path = RESULTS) -> str:
+    """Return what the recommended setting of each task gains over the paper's, and its time, in words."""
+    found = {task: front.chosen(front.beside_the_papers(task, folder)) for task in front.FAMILIES}
+    gains = [
+        f"in {task} {row.gain:+.1f} dB [{row.low:+.1f}, {row.high:+.1f}], {row.faster:.1f} times faster"
+        for task, row in found.items()
+        if row is not None
+    ]
+    if not gains:
+        return "not measured yet."
+    return f"{'; '.join(gains)} ([4 pictures of {front.SIDE}²](notebooks/19_recommended.ipynb))."
 
 
 def gallery() -> str:

@@ -25,14 +25,19 @@ from dip_repro.study.experiments.denoising import (
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
-from dip_repro.study.experiments.front import AGAIN, FRONT, PHOTOS
+from dip_repro.study.experiments.front import AGAIN, FRONT, LARGER, PHOTOS
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION, SECOND_FREEZE
 from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING, UNSEEN
-from dip_repro.study.experiments.super_resolution import PIXELS, SUPER_RESOLUTION, SUPER_RESOLUTION_SET14
+from dip_repro.study.experiments.super_resolution import (
+    PIXELS,
+    RECOMMENDED_SR4,
+    SUPER_RESOLUTION,
+    SUPER_RESOLUTION_SET14,
+)
 from dip_repro.study.runs import Experiment, Run
 
 RESTORATIONS = (
@@ -41,7 +46,8 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN, PHOTOS, RECOMMENDED),
+    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN, LARGER, PHOTOS),
+    *(RECOMMENDED, RECOMMENDED_SR4),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
