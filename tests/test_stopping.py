@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import finished
 
-from dip_repro import corruptions, images, stopping
+from dip_repro import corruptions, images, presets, stopping
 from dip_repro.fitting import Fit, Report
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Identity
@@ -20,6 +20,7 @@ from dip_repro.study.experiments import front
 from dip_repro.study.experiments import stopping as study
 from dip_repro.study.runs import Run, perform, prepare
 from dip_repro.study.tasks import Damage, Denoising
+from dip_repro.study.variants import Varied
 
 NOISE = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 20
 TRUTH = images.resize(images.open_image("coffee"), 16)
@@ -229,6 +230,25 @@ def test_without_noise_round_two_has_one_count_for_all_pictures_of_an_arm(tmp_pa
     assert list(found.stopped) == [100, 100]  # the mean is 34.5 there, 33 at the end
     assert (list(found.psnr), list(found.best)) == ([29.0, 40.0], [30.0, 40.0])
     assert 10 <= found.seconds.iloc[0] < 30  # the pause at the end is not the fit's
+
+
+def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
+    def chosen(**arms):
+        table = pd.DataFrame.from_dict(arms | {front.PAPERS: (30.0, 90.0)}, "index", columns=["psnr", "seconds"])
+        found = front.chosen(table)
+        return None if found is None else found.name
+
+    assert chosen(dear=(35.0, 31.0), better=(29.0, 30.0), cheaper=(28.9, 10.0)) == "better"
+    assert chosen(better=(29.0, 30.0), level=(28.96, 20.0), cheaper=(28.94, 10.0)) == "level"
+    assert chosen(dear=(35.0, 31.0)) is None
+    assert front.chosen(pd.DataFrame(columns=["psnr", "seconds"])) is None
+
+
+@pytest.mark.parametrize("task", ["denoising", "super-resolution"])
+def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
+    arm = front.chosen(front.beside_the_papers(task)).name
+    arms = front.DENOISING_ARMS if task == "denoising" else front.ARMS_AGAIN[task]
+    assert presets.recommended(task).network == front.changed(arms[arm], Varied(1))[0]
 
 
 @pytest.mark.parametrize("profile", study.CHOSEN)

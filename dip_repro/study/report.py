@@ -125,7 +125,7 @@ def of_2017(folder: Path = RESULTS) -> str:
         if tried == "scale"
     ]
     return (
-        "PyTorch drew the initial scale of batch norm from U(0, 1) when the paper was written, and sets it to 1 today. "
+        "in 2017 PyTorch drew the initial scale of batch norm from U(0, 1); today it is 1. "
         f"The old default is worth {' and '.join(worth)}.{''.join(moved)}"
     )
 
@@ -134,7 +134,7 @@ def of_front(folder: Path = RESULTS) -> str:
     """Return what the recommended setting of each task gains over the paper's, and its time, in words."""
     found = {task: front.chosen(front.beside_the_papers(task, folder)) for task in front.FAMILIES}
     gains = [
-        f"in {task} {row.gain:+.1f} dB [{row.low:+.1f}, {row.high:+.1f}], {row.faster:.1f} times faster"
+        f"{task} {row.gain:+z.1f} dB [{row.low:+.1f}, {row.high:+.1f}], {row.faster:.1f} times faster"
         for task, row in found.items()
         if row is not None
     ]
