@@ -247,8 +247,7 @@ def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
 @pytest.mark.parametrize("task", ["denoising", "super-resolution"])
 def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
     arm = front.chosen(front.beside_the_papers(task)).name
-    arms = front.DENOISING_ARMS if task == "denoising" else front.ARMS_AGAIN[task]
-    assert presets.recommended(task).network == front.changed(arms[arm], Varied(1))[0]
+    assert presets.recommended(task).network == front.changed(front.ARMS_AGAIN[task][arm], Varied(1))[0]
 
 
 @pytest.mark.parametrize("profile", study.CHOSEN)

@@ -138,35 +138,22 @@ FRONT = Experiment(
 PAPERS = "the paper's"
 LEVEL = 0.05  # dB: less is no difference
 BESIDE = ["gain", "low", "high", "faster", "faster low", "faster high"]
-# The arms of round 2 in denoising, by what of round 1 each takes.
-DENOISING_ARMS: dict[str, tuple[str, ...]] = {
-    NARROW: (),
-    "4 scales": ("4 scales",),
-    "6 scales": ("6 scales",),
-    "rate 0.02": ("rate 0.02",),
-    "4 scales, rate 0.02": ("4 scales", "rate 0.02"),
-    "scale from U(0, 1)": ("scale from U(0, 1)",),
-    "4 scales, scale from U(0, 1)": ("4 scales", "scale from U(0, 1)"),
-}
 NOISY = {"coffee": (3, 25), "brick": (1, 25), "astronaut": (3, 50), "chelsea": (3, 15)}  # channels, σ in grey levels
-
-
-def denoising_again(cell: Cell) -> Run:
-    """Return a run of round 2 in denoising; it logs the loss on the pixels that are held out."""
-    channels, sigma = NOISY[cell.image]
-    settings = Varied(1600)
-    if cell.arm == PAPERS:
-        fitted = NetworkConfig(out_channels=channels), settings
-    else:
-        fitted = changed(DENOISING_ARMS[cell.arm], settings, out_channels=channels)
-    task = Damage(cell.image, SIDE, "gaussian", sigma, HELD_OUT)
-    return Run(f"front-again/denoising/{slug(cell.arm)}/{cell.image}-{cell.seed}", task, *fitted, cell.seed, "average")
 
 
 # What gained in round 1 of restoration; of the two widths, 64 gained 1.5 dB at twice the time of 32.
 GAINED = ("4 scales", "skips of 16", "rate 0.02", "scale from U(0, 1)")
-# The arms of round 2 in the other tasks; the paper's network in each, and the iterations.
+# The arms of round 2 by what of round 1 each takes; the paper's network in each task, and the iterations.
 ARMS_AGAIN: dict[str, dict[str, tuple[str, ...]]] = {
+    "denoising": {
+        NARROW: (),
+        "4 scales": ("4 scales",),
+        "6 scales": ("6 scales",),
+        "rate 0.02": ("rate 0.02",),
+        "4 scales, rate 0.02": ("4 scales", "rate 0.02"),
+        "scale from U(0, 1)": ("scale from U(0, 1)",),
+        "4 scales, scale from U(0, 1)": ("4 scales", "scale from U(0, 1)"),
+    },
     "restoration": {
         "scale from U(0, 1)": ("scale from U(0, 1)",),
         "32 filters, all that gained": GAINED,
@@ -178,13 +165,15 @@ ARMS_AGAIN: dict[str, dict[str, tuple[str, ...]]] = {
         "16 filters, scale from U(0, 1)": ("16 filters", "scale from U(0, 1)"),
     },
 }
-NETWORKS = {"restoration": AS_FROZEN[0], "super-resolution": NetworkConfig()}
-COUNTS = {"restoration": 1500, "super-resolution": 2000}
+NETWORKS = {"denoising": NetworkConfig(), "restoration": AS_FROZEN[0], "super-resolution": NetworkConfig()}
+COUNTS = {"denoising": 1600, "restoration": 1500, "super-resolution": 2000}
 
 
 def again(cell: Cell) -> Run:
-    """Return a run of round 2 in restoration or super-resolution."""
-    family, (channels, _) = FAMILIES[cell.task], NOISY[cell.image]
+    """Return a run of round 2; in denoising it logs the loss on the pixels that are held out."""
+    family, (channels, sigma) = FAMILIES[cell.task], NOISY[cell.image]
+    noisy = cell.task == "denoising"
+    task = Damage(cell.image, SIDE, "gaussian", sigma, HELD_OUT) if noisy else family.task(cell.image)
     settings = replace(family.settings, iterations=COUNTS[cell.task])
     if cell.arm == PAPERS:
         network = NETWORKS[cell.task]
@@ -192,15 +181,14 @@ def again(cell: Cell) -> Run:
         network, settings = changed(ARMS_AGAIN[cell.task][cell.arm], settings, padding=family.padding)
     network = replace(network, out_channels=channels)
     name = f"front-again/{cell.task}/{slug(cell.arm)}/{cell.image}-{cell.seed}"
-    return Run(name, family.task(cell.image), network, settings, cell.seed, "average")
+    return Run(name, task, network, settings, cell.seed, "average")
 
 
 # The paper's network once, since a step of it takes five times as long.
-ROUND_2 = crossed(denoising_again, ["denoising"], DENOISING_ARMS, NOISY, (0, 1))
-ROUND_2 |= crossed(denoising_again, ["denoising"], [PAPERS], NOISY, (0,))
-for task, arms in ARMS_AGAIN.items():
-    ROUND_2 |= crossed(again, [task], arms, NOISY, (0, 1))
-    ROUND_2 |= crossed(again, [task], [PAPERS], NOISY, (0,))
+ROUND_2: dict[Run, Cell] = {}
+for name in ARMS_AGAIN:
+    ROUND_2 |= crossed(again, [name], ARMS_AGAIN[name], NOISY, (0, 1))
+    ROUND_2 |= crossed(again, [name], [PAPERS], NOISY, (0,))
 AGAIN = Experiment(
     "front-again",
     "Quality against time: the best arms again, beside the paper's setting",
@@ -306,6 +294,13 @@ def worth(folder: Path = RESULTS) -> pd.DataFrame:
     return table.assign(gain=table.psnr - table.psnr.xs(NARROW, level="arm").reindex(table.index, level="task"))
 
 
+def gained(iterations: int, channels: int) -> tuple[NetworkConfig, Varied]:
+    """Return the network and the settings that restoration chose."""
+    family = FAMILIES["restoration"]
+    settings = replace(family.settings, iterations=iterations)
+    return changed(GAINED, settings, padding=family.padding, out_channels=channels)
+
+
 # Before the choice of restoration is used elsewhere, two questions on larger pictures, one fit each.
 # How many iterations at 256 × 256? The least multiple of 500 whose mean over these two pictures is within 0.1 dB of the
 # best of the curves: so many has each of the two fits of "ours" in the table of restoration.
@@ -315,17 +310,12 @@ LARGER_RESTORED = {
     image: Run(
         f"front-larger/restoration/{image}",
         Restoration(image, 256, mask_seed=0),
-        *changed(GAINED, replace(FAMILIES["restoration"].settings, iterations=4000), padding="zeros", out_channels=1),
+        *gained(4000, channels=1),
         scored="average",
     )
     for image in ("camera", "grass")
 }
-LARGER_TEXT = Run(
-    "front-larger/text/astronaut",
-    inpainting.WRITTEN.task,
-    *changed(GAINED, replace(FAMILIES["restoration"].settings, iterations=3000), padding="zeros"),
-    scored="average",
-)
+LARGER_TEXT = Run("front-larger/text/astronaut", inpainting.WRITTEN.task, *gained(3000, channels=3), scored="average")
 LARGER = Experiment(
     "front-larger",
     "Quality against time: the setting that restoration chose, on larger pictures and on text",

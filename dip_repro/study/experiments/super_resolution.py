@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from dip_repro import corruptions, images, metrics
 from dip_repro.networks import NetworkConfig
 from dip_repro.operators import Decimation
-from dip_repro.presets import recommended
+from dip_repro.presets import PAPER, Preset, recommended
 from dip_repro.settings import Settings
 from dip_repro.study.no_prior import PixelsConfig, WithVariation
 from dip_repro.study.runs import Experiment, Run
@@ -31,39 +31,26 @@ def page(set_name: str, factor: int) -> str:
     return f"project-page/SR/{set_name}/x{factor}"
 
 
-def tasks(set_name: str, factor: int) -> dict[str, SuperResolution]:
-    """Return the tasks of a table by image."""
-    return {image: SuperResolution(f"{page(set_name, factor)}/{image}_GT.png", factor) for image in SETS[set_name]}
-
-
-def published(table: str, set_name: str, factor: int) -> dict[str, Run]:
-    """Return the paper's runs of a table by image."""
-    settings = Settings(2000) if factor == 4 else Settings(4000, sigma_p=1 / 20)
+def published(
+    table: str, set_name: str, factor: int, how: Preset, seed: int = 0, scored: str = "image"
+) -> dict[str, Run]:
+    """Return the runs of a table by image."""
+    tasks = {image: SuperResolution(f"{page(set_name, factor)}/{image}_GT.png", factor) for image in SETS[set_name]}
     return {
-        image: Run(f"{table}/{image}", task, NetworkConfig(), settings)
-        for image, task in tasks(set_name, factor).items()
+        image: Run(f"{table}/{image}", task, how.network, how.settings, seed, scored) for image, task in tasks.items()
     }
 
 
+FOUR, EIGHT = PAPER["super-resolution"], PAPER["super-resolution above 4"]
 # Two such fits take a third of the paper's compute: a step takes a fifth of the time (notebook 19).
 OURS = recommended("super-resolution").of(1600)
-
-
-def ours(table: str, set_name: str, factor: int, seed: int) -> dict[str, Run]:
-    """Return runs with the recommended setting by image."""
-    return {
-        image: Run(f"{table}/{image}", task, OURS.network, OURS.settings, seed, "average")
-        for image, task in tasks(set_name, factor).items()
-    }
-
-
 TABLES = {
-    "sr4-set5": published("sr4-set5", "Set5", 4),
-    "sr8-set5": published("sr8-set5", "Set5", 8),
-    "sr4-set14": published("sr4-set14", "Set14", 4),
-    "sr8-set14": published("sr8-set14", "Set14", 8),
-    "recommended-sr4-set5": ours("recommended-sr4-set5", "Set5", 4, seed=0),
-    "recommended-second-sr4-set5": ours("recommended-second-sr4-set5", "Set5", 4, seed=1),
+    "sr4-set5": published("sr4-set5", "Set5", 4, FOUR),
+    "sr8-set5": published("sr8-set5", "Set5", 8, EIGHT),
+    "sr4-set14": published("sr4-set14", "Set14", 4, FOUR),
+    "sr8-set14": published("sr8-set14", "Set14", 8, EIGHT),
+    "recommended-sr4-set5": published("recommended-sr4-set5", "Set5", 4, OURS, scored="average"),
+    "recommended-second-sr4-set5": published("recommended-second-sr4-set5", "Set5", 4, OURS, 1, "average"),
 }
 ZEBRA = TABLES["sr4-set14"]["zebra"]
 COFFEE = SuperResolution("coffee", 4, 256)
