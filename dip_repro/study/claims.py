@@ -22,6 +22,11 @@ Measured = float | tuple[float, float]  # a number, or an interval
 Quantities = dict[str, Measured]  # by name
 
 
+def ends(value: Measured) -> tuple[float, float]:
+    """Return the two ends of an interval; of a number, the number twice."""
+    return value if isinstance(value, tuple) else (value, value)
+
+
 class Whole(pd.DataFrame):
     """A table whose sentences are shown whole, however long."""
 
@@ -57,7 +62,7 @@ class Claim:
         """Return yes, no or undecided: the bound lies in the interval, or nearer than `margin`. NaN is a no."""
         if value is None:
             return "undecided"
-        low, high = value if isinstance(value, tuple) else (value, value)
+        low, high = ends(value)
         if math.isnan(low) or math.isnan(high):
             return "no"
         if self.at_least + margin <= low and high <= self.at_most - margin:
@@ -101,10 +106,9 @@ def shown(value: Measured | None) -> str:
     """Return a measured value with two decimals; NaN is where a condition of the claim fails."""
     if value is None:
         return "not measured"
-    ends = value if isinstance(value, tuple) else (value, value)
-    if any(map(math.isnan, ends)):
+    if any(map(math.isnan, ends(value))):
         return "condition not met"
-    low, high = (f"{end:.2f}" for end in ends)
+    low, high = (f"{end:.2f}" for end in ends(value))
     return low if low == high else f"{low} to {high}"
 
 

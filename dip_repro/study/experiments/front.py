@@ -56,7 +56,7 @@ from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.denoising import FIVE_DB
 from dip_repro.study.experiments.restoration import AS_FROZEN
-from dip_repro.study.experiments.stopping import HELD, by_iteration
+from dip_repro.study.experiments.stopping import HELD, histories_of
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution
 from dip_repro.study.variants import Varied
@@ -203,8 +203,7 @@ def kept(folder: Path = RESULTS) -> pd.DataFrame:
     psnr : of what is kept, in dB. best : of all iterates and averages. stopped : the iteration. seconds : until then.
     """
     rows = {}
-    for run, record in finished(of_task("denoising"), folder).items():
-        history = by_iteration(record)
+    for run, history in histories_of(of_task("denoising"), folder).items():
         at, stopped = HELD.replayed(history)
         rows[run] = {
             "psnr": history.psnr_average[at],
@@ -226,7 +225,7 @@ def at_one_count(task: str, folder: Path = RESULTS) -> pd.DataFrame:
     psnr : of the average, in dB. best : of the curve. stopped : the iteration. seconds : until then, at the speed of
     the fastest tenth of the run, since other work may share the machine.
     """
-    found = {run: by_iteration(record) for run, record in finished(of_task(task), folder).items()}
+    found = histories_of(of_task(task), folder)
     every = tidy(ROUND_2, {run: history.psnr_average.to_dict() for run, history in found.items()})
     at = every.groupby("arm").mean().idxmax(axis=1) if found else {}
     rows = {}

@@ -12,7 +12,7 @@ Budget: `quick`, 54 fits of 600 iterations, 13 minutes of one core; `laptop`, 10
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -266,13 +266,8 @@ def unseen_outcomes(folder: Path = RESULTS) -> pd.DataFrame:
 
     The columns are those of `outcomes` without the candidate.
     """
-    histories = {run: by_iteration(record) for run, record in finished(UNSEEN.runs("laptop"), folder).items()}
-    rows = []
-    for run, whole in histories.items():
-        task, best = run.task, whole[["psnr", "psnr_average"]].max().max()
-        assert isinstance(task, Damage)  # as in all runs of this study
-        if task.held_out:
-            continue
+    histories, rows = histories_of(UNSEEN.runs("laptop"), folder), []
+    for _, task, best in with_all_pixels(histories):
         for rule, (share, watched) in JUDGED.items():
             seen = histories.get(unseen(task.image, task.kind, task.level, share))
             if seen is None:
@@ -322,22 +317,30 @@ def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: P
     rule, candidate, kind, level, image. kept, stopped : iterations. saved : the share of the iterations not run.
     best : the highest PSNR of the run with all pixels, in dB. gap : `best` less the PSNR of what was kept.
     """
-    histories = {run: by_iteration(record) for run, record in finished(runs, folder).items()}
-    rows = []
-    for run, history in histories.items():
-        assert isinstance(run.task, Damage)  # as in all runs of this study
-        if run.task.held_out:
-            continue
-        best = history[["psnr", "psnr_average"]].max().max()
+    histories, rows = histories_of(runs, folder), []
+    for run, task, best in with_all_pixels(histories):
         for rule, candidate in ((rule, candidate) for rule, every in rules.items() for candidate in every):
-            seen = history if candidate.signal in history else histories.get(twin(run))
+            seen = histories[run] if candidate.signal in histories[run] else histories.get(twin(run))
             if seen is None or candidate.signal not in seen:
                 continue
             kept, stopped = candidate.replayed(seen)
             score = seen["psnr" if candidate.keep == "image" else "psnr_average"][kept]
-            place = (rule, candidate, run.task.kind, run.task.level, run.task.image)
+            place = (rule, candidate, task.kind, task.level, task.image)
             rows.append((*place, kept, stopped, 1 - stopped / seen.index[-1], best, best - score))
     return pd.DataFrame(rows, columns=OUTCOME).astype({"gap": float, "saved": float})
+
+
+def histories_of(runs: Iterable[Run], folder: Path) -> dict[Run, pd.DataFrame]:
+    """Return the history of each finished run, indexed by iteration."""
+    return {run: by_iteration(record) for run, record in finished(runs, folder).items()}
+
+
+def with_all_pixels(histories: dict[Run, pd.DataFrame]) -> Iterator[tuple[Run, Damage, float]]:
+    """Yield each run that holds no pixels out, its task, and the highest PSNR of its history in dB."""
+    for run, history in histories.items():
+        assert isinstance(run.task, Damage)  # as in all runs of this study
+        if not run.task.held_out:
+            yield run, run.task, history[["psnr", "psnr_average"]].max().max()
 
 
 def by_iteration(record: dict) -> pd.DataFrame:
