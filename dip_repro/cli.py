@@ -323,10 +323,11 @@ def carry_out(what: str, restoration: restore.Restoration, picture: Picture, out
     # By now the time of a step is known, and the memory that steps and previews take.
     height, width = restoration.size
     tiles = f" in {len(restoration.tiles)} tiles" if len(restoration.tiles) > 1 else ""
-    longest = restoration.seconds_left
+    usual, longest = restoration.seconds_usual, restoration.seconds_left
+    usually = f"usually {duration(usual)}, " if usual < longest else ""
     typer.echo(
         f"{what}: {width}×{height} pixels{tiles}, {restoration.memory_gb:.1f} GB of memory, "
-        f"{restoration.seconds_a_step:.2f} s a step, at most {duration(longest)}"
+        f"{restoration.seconds_a_step:.2f} s a step, {usually}at most {duration(longest)}"
     )
     if longest > LONG:
         side = max(64, int(max(picture.pixels.shape[-2:]) * math.sqrt(LONG / longest)) // 16 * 16)

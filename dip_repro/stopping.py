@@ -21,6 +21,7 @@ Signal = Callable[[Tensor, Tensor], float]  # takes an iterate and the average, 
 Curve = list[tuple[int, float]]  # iterations, and the signal's value at each
 
 WINDOWS, WEIGHTS = (5, 10, 20), (0.05, 0.1, 0.2)  # those that are studied; in iterates seen
+USUAL = 1205  # where `recommended` stops in the median over pictures and noise that no setting was chosen with
 FILLING = 1.0  # stands for the variance of too few iterates; values in [0, 1] have less
 
 

@@ -158,6 +158,17 @@ def test_an_interrupted_command_writes_the_best_so_far(photo, tmp_path, monkeypa
     assert images.open_image(tmp_path / "photo-restored.png").shape == PHOTO.shape
 
 
+def test_with_noise_the_usual_time_is_announced_beside_the_longest():
+    def announced(restoration):
+        next(iter(restoration))
+        return restoration.seconds_usual / restoration.seconds_left
+
+    most = stopping.USUAL + 1000
+    assert 0.3 < announced(restore.denoise(PHOTO, of(most), device="cpu")) < 0.7
+    assert announced(restore.denoise(PHOTO, of(20), device="cpu")) == 1
+    assert announced(restore.dejpeg(PHOTO, of(most), device="cpu")) == 1
+
+
 def test_a_painted_copy_says_what_is_missing(photo, tmp_path):
     painted = PHOTO.clone()
     painted[:, 10:14, 5:35] = torch.tensor([1.0, 0, 1])[:, None, None]

@@ -250,6 +250,10 @@ def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
     assert presets.recommended(task).network == front.changed(front.ARMS_AGAIN[task][arm], Varied(1))[0]
 
 
+def test_a_fit_usually_ends_where_the_rule_ended_those_of_the_unseen_set():
+    assert study.by_rule(study.unseen_outcomes())["stops at"][study.TAKEN] == stopping.USUAL
+
+
 @pytest.mark.parametrize("profile", study.CHOSEN)
 def test_the_parameters_are_those_that_the_tuning_set_chose(profile):
     assert list(study.tuned(profile).candidate.to_dict().items()) == list(study.CHOSEN[profile].items())

@@ -159,9 +159,19 @@ class Restoration:
 
     @property
     def seconds_left(self) -> float:
-        """What is left at most, after the first report; the rule may stop sooner."""
-        steps = self.how.settings.iterations * (len(self.tiles) - self.finished) - self.fit.iteration
-        return steps * self.seconds_a_step
+        """What is left at most, after the first report."""
+        return self.seconds_until(self.how.settings.iterations)
+
+    @property
+    def seconds_usual(self) -> float:
+        """What is left if each fit ends where fits usually do: by its rule at `stopping.USUAL`, else at its end."""
+        most = self.how.settings.iterations
+        return self.seconds_until(min(most, stopping.USUAL) if self.early else most)
+
+    def seconds_until(self, iterations: int) -> float:
+        """What is left, after the first report, if each fit ends after so many iterations."""
+        steps = iterations * (len(self.tiles) - self.finished) - self.fit.iteration
+        return max(0, steps) * self.seconds_a_step
 
     @property
     def memory_gb(self) -> float:
