@@ -20,8 +20,8 @@ from scipy import stats
 
 from dip_repro import fast, runtime
 from dip_repro.networks import NetworkConfig
+from dip_repro.presets import PAPER
 from dip_repro.settings import Settings
-from dip_repro.study.experiments.restoration import AS_FROZEN
 from dip_repro.study.runs import Run, prepare
 from dip_repro.study.tasks import Denoising, Restoration
 
@@ -34,7 +34,7 @@ CASES = {  # a run, and the seeds: two gave intervals of ±0.13 dB in denoising,
             "equivalence",
             Restoration(image, 64),
             replace(NARROW, padding="zeros", norm_scale="uniform"),
-            replace(AS_FROZEN[1], iterations=6000),
+            PAPER["restoration"].of(6000).settings,
         ),
         (1,),
     ),

@@ -21,16 +21,25 @@ class Preset:
         return replace(self, settings=replace(self.settings, iterations=iterations))
 
 
+FIVE_DB = 10**0.5  # a fall of the PSNR by 5 dB, as a ratio of losses (reading 14)
 PAPER = {
     "denoising": Preset(NetworkConfig(), Settings(1800)),
     "jpeg": Preset(SNAIL, Settings(2400)),
     "inpainting": Preset(NetworkConfig(), Settings(6000)),
+    "restoration": Preset(  # of missing pixels, as the third freeze reads the text
+        NetworkConfig(padding="zeros", norm_scale="uniform"),
+        Settings(11000, 0.001, output="unperturbed", report_every=50, rollback_ratio=FIVE_DB),
+    ),
     "super-resolution": Preset(NetworkConfig(), Settings(2000)),
     "super-resolution above 4": Preset(NetworkConfig(), Settings(4000, sigma_p=1 / 20)),
 }
 # Chosen by the rule that `experiments.front` states. A task without an entry keeps the paper's.
 RECOMMENDED = PAPER | {
     "denoising": Preset(NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform"), Settings(2000)),
+    "restoration": Preset(
+        NetworkConfig.uniform(width=32, depth=4, skip=16, padding="zeros", norm_scale="uniform"),
+        Settings(3500, learning_rate=0.02, report_every=50, rollback_ratio=FIVE_DB),
+    ),
     "super-resolution": Preset(NetworkConfig.uniform(width=32, depth=5, norm_scale="uniform"), Settings(2000)),
 }
 SETS = {"recommended": RECOMMENDED, "paper": PAPER}

@@ -244,10 +244,17 @@ def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
     assert front.chosen(pd.DataFrame(columns=["psnr", "seconds"])) is None
 
 
-@pytest.mark.parametrize("task", ["denoising", "super-resolution"])
+@pytest.mark.parametrize("task", front.FAMILIES)
 def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
-    arm = front.chosen(front.beside_the_papers(task)).name
-    assert presets.recommended(task).network == front.changed(front.ARMS_AGAIN[task][arm], Varied(1))[0]
+    arm, family = front.chosen(front.beside_the_papers(task)).name, front.FAMILIES[task]
+    network, settings = front.changed(front.ARMS_AGAIN[task][arm], family.settings, padding=family.padding)
+    ours = presets.recommended(task)
+    assert ours.network == network
+    assert Varied(**vars(ours.of(settings.iterations).settings)) == settings
+
+
+def test_the_iterations_of_restoration_are_what_larger_pictures_need():
+    assert presets.recommended("restoration").settings.iterations == front.enough(front.by_count())
 
 
 def test_a_fit_usually_ends_where_the_rule_ended_those_of_the_unseen_set():

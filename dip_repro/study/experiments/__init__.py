@@ -30,7 +30,13 @@ from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
-from dip_repro.study.experiments.restoration import BRANCHING, MISSING, RESTORATION, SECOND_FREEZE
+from dip_repro.study.experiments.restoration import (
+    BRANCHING,
+    MISSING,
+    RECOMMENDED_RESTORATION,
+    RESTORATION,
+    SECOND_FREEZE,
+)
 from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING, UNSEEN
 from dip_repro.study.experiments.super_resolution import (
     PIXELS,
@@ -47,7 +53,7 @@ DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN, LARGER, PHOTOS),
-    *(RECOMMENDED, RECOMMENDED_SR4),
+    *(RECOMMENDED, RECOMMENDED_RESTORATION, RECOMMENDED_SR4),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 

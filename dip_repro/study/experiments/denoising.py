@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dip_repro.networks import NetworkConfig
-from dip_repro.presets import PAPER, Preset, recommended
+from dip_repro.presets import FIVE_DB, PAPER, Preset, recommended
 from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Denoising
@@ -51,7 +51,6 @@ def published(
     return {image: run(image) for image in DENOISED}
 
 
-FIVE_DB = 10**0.5  # a fall of the PSNR by 5 dB, as a ratio of losses (reading 14)
 # The paper's settings, and the runs that the column "ours" needs besides. The paper does not state those of σ = 50
 # (reading 15): first those of 25 were taken, then, by the third freeze, σ_p = 1/20.
 TABLES = {

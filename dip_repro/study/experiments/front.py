@@ -48,17 +48,15 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro.networks import NetworkConfig
-from dip_repro.presets import SETS, preset
+from dip_repro.presets import FIVE_DB, PAPER, SETS, preset
 from dip_repro.study import records
 from dip_repro.study.comparisons import Cell, crossed, interval, tidy
 from dip_repro.study.experiments import inpainting
 from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front
-from dip_repro.study.experiments.denoising import FIVE_DB
-from dip_repro.study.experiments.restoration import AS_FROZEN
 from dip_repro.study.experiments.stopping import HELD, histories_of
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
-from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution
+from dip_repro.study.tasks import Damage, Denoising, Inpainting, Restoration, SuperResolution
 from dip_repro.study.variants import Varied
 
 SIDE, HELD_OUT = 128, 0.02
@@ -165,7 +163,6 @@ ARMS_AGAIN: dict[str, dict[str, tuple[str, ...]]] = {
         "16 filters, scale from U(0, 1)": ("16 filters", "scale from U(0, 1)"),
     },
 }
-NETWORKS = {"denoising": NetworkConfig(), "restoration": AS_FROZEN[0], "super-resolution": NetworkConfig()}
 COUNTS = {"denoising": 1600, "restoration": 1500, "super-resolution": 2000}
 
 
@@ -176,7 +173,7 @@ def again(cell: Cell) -> Run:
     task = Damage(cell.image, SIDE, "gaussian", sigma, HELD_OUT) if noisy else family.task(cell.image)
     settings = replace(family.settings, iterations=COUNTS[cell.task])
     if cell.arm == PAPERS:
-        network = NETWORKS[cell.task]
+        network = PAPER[cell.task].network
     else:
         network, settings = changed(ARMS_AGAIN[cell.task][cell.arm], settings, padding=family.padding)
     network = replace(network, out_channels=channels)
@@ -293,34 +290,43 @@ def worth(folder: Path = RESULTS) -> pd.DataFrame:
     return table.assign(gain=table.psnr - table.psnr.xs(NARROW, level="arm").reindex(table.index, level="task"))
 
 
-def gained(iterations: int, channels: int) -> tuple[NetworkConfig, Varied]:
-    """Return the network and the settings that restoration chose."""
-    family = FAMILIES["restoration"]
-    settings = replace(family.settings, iterations=iterations)
-    return changed(GAINED, settings, padding=family.padding, out_channels=channels)
-
-
 # Before the choice of restoration is used elsewhere, two questions on larger pictures, one fit each.
 # How many iterations at 256 × 256? The least multiple of 500 whose mean over these two pictures is within 0.1 dB of the
 # best of the curves: so many has each of the two fits of "ours" in the table of restoration.
 # Does it serve text too? Where the missing pixels come back as well as with the paper's network after 6000 iterations
 # (`inpainting.TEXT`), it is what `inpaint` takes. Budget: 50 minutes of one core.
+def larger(what: str, task: Restoration | Inpainting, iterations: int, channels: int) -> Run:
+    """Return a run of the preset of restoration on a larger picture."""
+    how = preset("restoration", channels=channels).of(iterations)
+    return Run(f"front-larger/{what}", task, how.network, how.settings, scored="average")
+
+
 LARGER_RESTORED = {
-    image: Run(
-        f"front-larger/restoration/{image}",
-        Restoration(image, 256, mask_seed=0),
-        *gained(4000, channels=1),
-        scored="average",
-    )
+    image: larger(f"restoration/{image}", Restoration(image, 256, mask_seed=0), 4000, channels=1)
     for image in ("camera", "grass")
 }
-LARGER_TEXT = Run("front-larger/text/astronaut", inpainting.WRITTEN.task, *gained(3000, channels=3), scored="average")
+LARGER_TEXT = larger("text/astronaut", inpainting.WRITING, 3000, channels=3)
 LARGER = Experiment(
     "front-larger",
     "Quality against time: the setting that restoration chose, on larger pictures and on text",
     "The setting that we recommend (not in the paper)",
     {"laptop": (*LARGER_RESTORED.values(), LARGER_TEXT)},
 )
+
+
+def by_count(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the averages of the two larger pictures and their mean, in dB, by iteration; empty until both are done."""
+    found = histories_of(LARGER_RESTORED.values(), folder)
+    if len(found) < len(LARGER_RESTORED):
+        return pd.DataFrame(columns=[*LARGER_RESTORED, "mean"])
+    averages = pd.DataFrame({run.name.split("/")[-1]: history.psnr_average for run, history in found.items()})
+    return averages.assign(mean=averages.mean(axis=1))
+
+
+def enough(table: pd.DataFrame) -> int:
+    """Return the least multiple of 500 iterations whose mean, of `by_count`, is within 0.1 dB of the best."""
+    near = table.index[(table["mean"] >= table["mean"].max() - 0.1) & (table.index % 500 == 0)]
+    return int(near.min())
 
 
 # Six photos that no preset was chosen with, σ = 25; both presets are stopped by the same rule. (It is chosen among

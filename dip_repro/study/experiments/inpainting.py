@@ -24,7 +24,8 @@ def published(image: str, z: str = "noise") -> Inpainting:
     return Inpainting(f"{PAGE}/{image}.png", mask=f"{PAGE}/{image}_mask.png", z=z)
 
 
-WRITTEN = Run("text/laptop", Inpainting("astronaut", 256, text=WORDS, height=16), NetworkConfig(), Settings(2000))
+WRITING = Inpainting("astronaut", 256, text=WORDS, height=16)
+WRITTEN = Run("text/laptop", WRITING, NetworkConfig(), Settings(2000))
 TEXT = Experiment(
     "text",
     "Text removed from a picture",
