@@ -25,7 +25,7 @@ from dip_repro.study.experiments.denoising import (
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
-from dip_repro.study.experiments.front import AGAIN, FRONT, LARGE, LARGER, PHOTOS
+from dip_repro.study.experiments.front import AGAIN, FRONT, LARGE, LARGER, PERTURBATION, PHOTOS
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
@@ -52,7 +52,19 @@ RESTORATIONS = (
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION, FRONT, AGAIN, LARGER, LARGE, PHOTOS),
+    *(
+        AVERAGING_TUNING,
+        AVERAGING,
+        AVERAGING_LONG,
+        PREIMAGE,
+        ACTIVATION,
+        FRONT,
+        AGAIN,
+        LARGER,
+        LARGE,
+        PERTURBATION,
+        PHOTOS,
+    ),
     *(RECOMMENDED, RECOMMENDED_RESTORATION, RECOMMENDED_SR4),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
