@@ -216,7 +216,7 @@ def test_round_two_judges_what_the_rule_keeps(tmp_path, monkeypatch):
     curves = {"iteration": iterations, "held_average": [abs(i - 200) for i in iterations], "psnr": [20.0] * 60}
     curves |= {"psnr_average": [i / 10 for i in iterations], "seconds": [i / 20 for i in iterations]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {papers: {"curves": curves}})
-    (row,) = front.kept(tmp_path).reset_index().to_dict("records")
+    (row,) = front.kept(front.ROUND_2, tmp_path).reset_index().to_dict("records")
     assert (row["arm"], row["psnr"], row["stopped"], row["seconds"]) == (front.PAPERS, 20.0, 300, 15.0)
     assert row["best"] == 60.0
 
@@ -226,7 +226,7 @@ def test_without_noise_round_two_has_one_count_for_all_pictures_of_an_arm(tmp_pa
     later = {"iteration": [50, 100, 150], "psnr_average": [20.0, 29.0, 30.0], "seconds": [5.0, 10.0, 100.0]}
     sooner = later | {"psnr_average": [20.0, 40.0, 36.0]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {coffee: {"curves": later}, brick: {"curves": sooner}})
-    found = front.at_one_count("restoration", tmp_path)
+    found = front.at_one_count(front.ROUND_2, tmp_path)
     assert list(found.stopped) == [100, 100]  # the mean is 34.5 there, 33 at the end
     assert (list(found.psnr), list(found.best)) == ([29.0, 40.0], [30.0, 40.0])
     assert 10 <= found.seconds.iloc[0] < 30  # the pause at the end is not the fit's

@@ -41,7 +41,7 @@ restoration: 28 runs, two hours; in super-resolution: 28 runs, an hour.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -199,13 +199,13 @@ AGAIN = Experiment(
 )
 
 
-def kept(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what the rule of held-out pixels keeps of each finished run of round 2 in denoising: a row each.
+def kept(cells: Mapping[Run, Cell], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what the rule of held-out pixels keeps of each finished run: a row each.
 
     psnr : of what is kept, in dB. best : of all iterates and averages. stopped : the iteration. seconds : until then.
     """
     rows = {}
-    for run, history in histories_of(of_task("denoising"), folder).items():
+    for run, history in histories_of(cells, folder).items():
         at, stopped = HELD.replayed(history)
         rows[run] = {
             "psnr": history.psnr_average[at],
@@ -213,33 +213,28 @@ def kept(folder: Path = RESULTS) -> pd.DataFrame:
             "stopped": stopped,
             "seconds": history.seconds[stopped],
         }
-    return tidy(ROUND_2, rows, ["psnr", "best", "stopped", "seconds"])
+    return tidy(cells, rows, ["psnr", "best", "stopped", "seconds"])
 
 
-def of_task(task: str) -> list[Run]:
-    """Return the runs of round 2 in a task."""
-    return [run for run, cell in ROUND_2.items() if cell.task == task]
-
-
-def at_one_count(task: str, folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what each finished run of round 2 has at the iteration that is best for its arm: a row each.
+def at_one_count(cells: Mapping[Run, Cell], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what each finished run has at the iteration that is best for its arm: a row each.
 
     psnr : of the average, in dB. best : of the curve. stopped : the iteration. seconds : until then, at the speed of
     the fastest tenth of the run, since other work may share the machine.
     """
-    found = histories_of(of_task(task), folder)
-    every = tidy(ROUND_2, {run: history.psnr_average.to_dict() for run, history in found.items()})
+    found = histories_of(cells, folder)
+    every = tidy(cells, {run: history.psnr_average.to_dict() for run, history in found.items()})
     at = every.groupby("arm").mean().idxmax(axis=1) if found else {}
     rows = {}
     for run, history in found.items():
-        stopped, psnr = at[ROUND_2[run].arm], history.psnr_average
+        stopped, psnr = at[cells[run].arm], history.psnr_average
         rows[run] = {
             "psnr": psnr[stopped],
             "best": psnr.max(),
             "stopped": stopped,
             "seconds": stopped * a_step(history),
         }
-    return tidy(ROUND_2, rows, ["psnr", "best", "stopped", "seconds"])
+    return tidy(cells, rows, ["psnr", "best", "stopped", "seconds"])
 
 
 def a_step(history: pd.DataFrame) -> float:
@@ -254,10 +249,8 @@ def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.Dat
     "seconds front" : whether no other arm is better and cheaper. Then the PSNR of each picture. An arm counts when all
     of its runs are finished.
     """
-    every = kept(folder) if task == "denoising" else at_one_count(task, folder)
-    declared_runs = Counter(cell.arm for cell in ROUND_2.values() if cell.task == task)
-    arms = every.index.get_level_values("arm")
-    every = every[arms.map(arms.value_counts()) == arms.map(declared_runs)]
+    cells = {run: cell for run, cell in ROUND_2.items() if cell.task == task}
+    every = whole_arms(cells, (kept if task == "denoising" else at_one_count)(cells, folder))
     of_picture = every.groupby(["arm", "image"], sort=False)[["psnr", "seconds"]].mean()
     psnr, seconds = (of_picture[what].unstack("image") for what in ("psnr", "seconds"))
     if PAPERS not in psnr.index:
@@ -270,6 +263,12 @@ def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.Dat
     table = table.join(pd.DataFrame.from_dict(rows, orient="index", columns=BESIDE))
     table["seconds front"] = on_front(table.seconds, table.psnr)
     return table.join(psnr).sort_values("psnr", ascending=False)
+
+
+def whole_arms(cells: Mapping[Run, Cell], every: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the arms whose runs are all finished."""
+    declared, arms = Counter(cell.arm for cell in cells.values()), every.index.get_level_values("arm")
+    return every[arms.map(arms.value_counts()) == arms.map(declared)]
 
 
 def chosen(table: pd.DataFrame) -> pd.Series | None:
@@ -427,6 +426,21 @@ PERTURBATION = Experiment(
     "The setting that we recommend (not in the paper)",
     {"laptop": tuple(ROUND_4)},
 )
+
+
+def by_perturbation(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what is kept with each σ_p of round 4, in dB, the best first: at each size, and the mean of both.
+
+    A size counts when all of its runs with that σ_p are finished.
+    """
+    every = kept(ROUND_4, folder)
+    found: dict[str, pd.Series] = {}
+    for size in SIZES:
+        cells = {run: cell for run, cell in ROUND_4.items() if cell.task == size}
+        of_size = every[every.index.get_level_values("task") == size]
+        found[f"{size} × {size}"] = whole_arms(cells, of_size).psnr.groupby("arm").mean()
+    table = pd.DataFrame(found, dtype=float)
+    return table.assign(mean=table.mean(axis=1, skipna=False)).sort_values("mean", ascending=False)
 
 
 # Six photos that no preset was chosen with, σ = 25; both presets are stopped by the same rule. (It is chosen among
