@@ -232,6 +232,36 @@ def test_without_noise_round_two_has_one_count_for_all_pictures_of_an_arm(tmp_pa
     assert 10 <= found.seconds.iloc[0] < 30  # the pause at the end is not the fit's
 
 
+def test_round_three_compares_arms_after_equal_seconds(tmp_path, monkeypatch):
+    iterations = [100, 200, 300, 400]
+    curves = {"iteration": iterations, "psnr_average": [i / 10 for i in iterations]}
+
+    def made(arm, a_step, better):
+        run = front.at_512(front.Cell("denoising", arm, "brick"))
+        psnr = [value + better for value in curves["psnr_average"]]
+        return {run: {"curves": curves | {"psnr_average": psnr, "seconds": [a_step * i for i in iterations]}}}
+
+    every = made("recommended", 0.5, 0) | made("64 filters", 1.0, 15) | made("3 scales", 0.25, 1)
+    monkeypatch.setattr(study, "finished", lambda runs, folder: every)
+    found = front.in_equal_time(tmp_path).brick
+    assert found.to_dict() == {"3 scales": 41, "recommended": 40, "64 filters": 35}  # at iterations 400, 400, 200
+
+
+def test_a_size_of_round_four_counts_when_all_its_pictures_are_done(tmp_path, monkeypatch):
+    curves = {"iteration": [10, 20], "held_average": [2, 1], "psnr": [0, 0], "seconds": [1, 2]}
+    half = front.SIGMAS[1]
+    runs_ = [run for run, cell in front.ROUND_4.items() if cell.arm == half]
+    found = {run: {"curves": curves | {"psnr_average": [10, 30]}} for run in runs_}
+    monkeypatch.setattr(study, "finished", lambda runs, folder: found)
+    assert front.by_perturbation(tmp_path).loc[half].to_dict() == {"128 × 128": 30, "512 × 512": 30, "mean": 30}
+    del found[runs_[0]]  # of 128 × 128
+    assert front.by_perturbation(tmp_path).loc[half].isna().to_dict() == {
+        "128 × 128": True,
+        "512 × 512": False,
+        "mean": True,
+    }
+
+
 def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
     def chosen(**arms):
         table = pd.DataFrame.from_dict(arms | {front.PAPERS: (30.0, 90.0)}, "index", columns=["psnr", "seconds"])
