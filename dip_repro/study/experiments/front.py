@@ -41,7 +41,7 @@ restoration: 28 runs, two hours; in super-resolution: 28 runs, an hour.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,6 +106,16 @@ MORE_ARMS: dict[str, dict] = {  # of round 3
 }
 
 
+def searched(name: str, title: str, runs: Iterable[Run]) -> Experiment:
+    """Return a part of the search as an experiment."""
+    return Experiment(name, title, "The setting that we recommend (not in the paper)", {"laptop": tuple(runs)})
+
+
+def spelled(arm: str) -> str:
+    """Return the name of an arm as names of files have it: ASCII, so σ_p is spelled."""
+    return slug(arm.replace("σ_p", "sigma_p"))
+
+
 def changed(arms: tuple[str, ...], settings: Varied, **readings) -> tuple[NetworkConfig, Varied]:
     """Return the network and the settings with what each of the arms changes."""
     shape = {"width": 32, "depth": 5}
@@ -117,11 +127,11 @@ def changed(arms: tuple[str, ...], settings: Varied, **readings) -> tuple[Networ
 
 
 def run(cell: Cell) -> Run:
-    """Return the run of an arm: ASCII names of files, so σ_p is spelled."""
-    family, name = FAMILIES[cell.task], slug(cell.arm.replace("σ_p", "sigma_p"))
+    """Return the run of an arm."""
+    family = FAMILIES[cell.task]
     readings = {"out_channels": CHANNELS[cell.image], "padding": family.padding}
     return Run(
-        f"front/{cell.task}/{name}/{cell.image}-{cell.seed}",
+        f"front/{cell.task}/{spelled(cell.arm)}/{cell.image}-{cell.seed}",
         family.task(cell.image),
         *changed((cell.arm,), family.settings, **readings),
         cell.seed,
@@ -130,11 +140,10 @@ def run(cell: Cell) -> Run:
 
 
 ROUND_1 = crossed(run, FAMILIES, ARMS, CHANNELS, (0,))
-FRONT = Experiment(
+FRONT = searched(
     "front",
     "Quality against time: one change each of a narrow network",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": tuple(ROUND_1)},
+    ROUND_1,
 )
 
 
@@ -182,7 +191,7 @@ def again(cell: Cell) -> Run:
     else:
         network, settings = changed(ARMS_AGAIN[cell.task][cell.arm], settings, padding=family.padding)
     network = replace(network, out_channels=channels)
-    name = f"front-again/{cell.task}/{slug(cell.arm)}/{cell.image}-{cell.seed}"
+    name = f"front-again/{cell.task}/{spelled(cell.arm)}/{cell.image}-{cell.seed}"
     return Run(name, task, network, settings, cell.seed, "average")
 
 
@@ -191,11 +200,10 @@ ROUND_2: dict[Run, Cell] = {}
 for name in ARMS_AGAIN:
     ROUND_2 |= crossed(again, [name], ARMS_AGAIN[name], NOISY, (0, 1))
     ROUND_2 |= crossed(again, [name], [PAPERS], NOISY, (0,))
-AGAIN = Experiment(
+AGAIN = searched(
     "front-again",
     "Quality against time: the best arms again, beside the paper's setting",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": tuple(ROUND_2)},
+    ROUND_2,
 )
 
 
@@ -249,7 +257,7 @@ def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.Dat
     "seconds front" : whether no other arm is better and cheaper. Then the PSNR of each picture. An arm counts when all
     of its runs are finished.
     """
-    cells = {run: cell for run, cell in ROUND_2.items() if cell.task == task}
+    cells = of_task(ROUND_2, task)
     every = whole_arms(cells, (kept if task == "denoising" else at_one_count)(cells, folder))
     of_picture = every.groupby(["arm", "image"], sort=False)[["psnr", "seconds"]].mean()
     psnr, seconds = (of_picture[what].unstack("image") for what in ("psnr", "seconds"))
@@ -263,6 +271,11 @@ def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.Dat
     table = table.join(pd.DataFrame.from_dict(rows, orient="index", columns=BESIDE))
     table["seconds front"] = on_front(table.seconds, table.psnr)
     return table.join(psnr).sort_values("psnr", ascending=False)
+
+
+def of_task(cells: Mapping[Run, Cell], task: str) -> dict[Run, Cell]:
+    """Return the cells of one task."""
+    return {run: cell for run, cell in cells.items() if cell.task == task}
 
 
 def whole_arms(cells: Mapping[Run, Cell], every: pd.DataFrame) -> pd.DataFrame:
@@ -318,11 +331,10 @@ LARGER_RESTORED = {
     for image in ("camera", "grass")
 }
 LARGER_TEXT = larger("text/astronaut", inpainting.WRITING, 3000, channels=3)
-LARGER = Experiment(
+LARGER = searched(
     "front-larger",
     "Quality against time: the setting that restoration chose, on larger pictures and on text",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": (*LARGER_RESTORED.values(), LARGER_TEXT)},
+    (*LARGER_RESTORED.values(), LARGER_TEXT),
 )
 
 
@@ -364,16 +376,15 @@ def at_512(cell: Cell) -> Run:
     """Return a run of round 3."""
     network, settings = changed((*PRESETS, *CHANGES_512[cell.arm]), Varied(500))
     network = replace(network, out_channels=NOISY[cell.image][0])
-    name = f"front-512/{slug(cell.arm.replace('σ_p', 'sigma_p'))}/{cell.image}"
+    name = f"front-512/{spelled(cell.arm)}/{cell.image}"
     return Run(name, Denoising(cell.image, 512, noise_seed=0), network, settings, scored="average")
 
 
 ROUND_3 = crossed(at_512, ["denoising"], CHANGES_512, ["astronaut", "brick"], (0,))
-LARGE = Experiment(
+LARGE = searched(
     "front-512",
     "Quality against time: what makes the denoising of 512 × 512 faster",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": tuple(ROUND_3)},
+    ROUND_3,
 )
 
 
@@ -412,7 +423,7 @@ def perturbed(cell: Cell) -> Run:
     changes = PRESETS if cell.arm == SIGMAS[0] else (*PRESETS, cell.arm)
     network, settings = changed(changes, Varied(SIZES[cell.task][2]))
     channels, sigma = NOISY[cell.image]
-    name = f"front-perturbation/{cell.task}/{slug(cell.arm.replace('σ_p', 'sigma_p'))}/{cell.image}-{cell.seed}"
+    name = f"front-perturbation/{cell.task}/{spelled(cell.arm)}/{cell.image}-{cell.seed}"
     task = Damage(cell.image, int(cell.task), "gaussian", sigma, HELD_OUT)
     return Run(name, task, replace(network, out_channels=channels), settings, cell.seed, "average")
 
@@ -420,11 +431,10 @@ def perturbed(cell: Cell) -> Run:
 ROUND_4: dict[Run, Cell] = {}
 for size, (pictures, seeds, _) in SIZES.items():
     ROUND_4 |= crossed(perturbed, [size], SIGMAS, pictures, seeds)
-PERTURBATION = Experiment(
+PERTURBATION = searched(
     "front-perturbation",
     "Quality against time: how much z is perturbed, at two sizes",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": tuple(run for run in ROUND_4 if run not in ROUND_2)},
+    (run for run in ROUND_4 if run not in ROUND_2),
 )
 
 
@@ -433,12 +443,10 @@ def by_perturbation(folder: Path = RESULTS) -> pd.DataFrame:
 
     A size counts when all of its runs with that σ_p are finished.
     """
-    every = kept(ROUND_4, folder)
     found: dict[str, pd.Series] = {}
     for size in SIZES:
-        cells = {run: cell for run, cell in ROUND_4.items() if cell.task == size}
-        of_size = every[every.index.get_level_values("task") == size]
-        found[f"{size} × {size}"] = whole_arms(cells, of_size).psnr.groupby("arm").mean()
+        cells = of_task(ROUND_4, size)
+        found[f"{size} × {size}"] = whole_arms(cells, kept(cells, folder)).psnr.groupby("arm").mean()
     table = pd.DataFrame(found, dtype=float)
     return table.assign(mean=table.mean(axis=1, skipna=False)).sort_values("mean", ascending=False)
 
@@ -464,11 +472,10 @@ def photo(cell: Cell) -> Run:
 ROUND_PHOTOS = crossed(photo, ["small"], SETS, PHOTOGRAPHS, (0,)) | crossed(
     photo, ["large"], ["recommended"], ["ascent"], (0,)
 )
-PHOTOS = Experiment(
+PHOTOS = searched(
     "photos",
     "Photos that no preset was chosen with: the recommended preset beside the paper's",
-    "The setting that we recommend (not in the paper)",
-    {"laptop": tuple(ROUND_PHOTOS)},
+    ROUND_PHOTOS,
 )
 
 
