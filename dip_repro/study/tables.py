@@ -204,9 +204,10 @@ def pictures(of: Iterable[dict], folder: Path) -> tuple[Path, ...]:
     return tuple(folder / f"{record['name']}.png" for record in of)
 
 
-def fingerprint(paths: Iterable[Path]) -> str:
-    """Return a hash of the contents of files."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+def place(table: Table, image: str, of: Iterable[dict], folder: Path) -> tuple[str, str]:
+    """Return where the score of a mean of images is stored: its cell, and a hash of the images."""
+    contents = b"".join(path.read_bytes() for path in pictures(of, folder))
+    return f"{table.name}/{image}", hashlib.sha256(contents).hexdigest()[:16]
 
 
 def of_baselines(run: Run) -> dict[str, float]:
@@ -236,8 +237,7 @@ def derivable(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, floa
         found[run.name, record["key"]] = partial(of_baselines, run)
     for table in TABLES.values():
         for image, of in parts(table, folder).items():
-            paths = pictures(of, folder)
-            found[f"{table.name}/{image}", fingerprint(paths)] = partial(of_mean, table.runs[image], paths)
+            found[place(table, image, of, folder)] = partial(of_mean, table.runs[image], pictures(of, folder))
     return found
 
 
@@ -245,14 +245,14 @@ def derived(folder: Path = RESULTS) -> dict[tuple[str, str], dict[str, float]]:
     """Return the stored scores that no record holds, in dB, by run and key."""
     path = folder / DERIVED
     rows = pd.read_csv(path, dtype={"key": str}) if path.exists() else pd.DataFrame(columns=["run", "key"])
-    return {place: dict(zip(group.what, group.psnr_db, strict=True)) for place, group in rows.groupby(["run", "key"])}
+    return {where: dict(zip(group.what, group.psnr_db, strict=True)) for where, group in rows.groupby(["run", "key"])}
 
 
 def score_derived(folder: Path = RESULTS) -> None:
     """Compute the scores that no record holds, and store them in `folder`. Those that are stored already are kept."""
     stored = derived(folder)
-    scores = {place: stored.get(place) or score() for place, score in derivable(folder).items()}
-    rows = [(*place, what, round(psnr, 4)) for place, of_place in scores.items() for what, psnr in of_place.items()]
+    scores = {where: stored.get(where) or score() for where, score in derivable(folder).items()}
+    rows = [(*where, what, round(psnr, 4)) for where, found in scores.items() for what, psnr in found.items()]
     with written_whole(folder / DERIVED) as partial_file:
         pd.DataFrame(sorted(rows), columns=["run", "key", "what", "psnr_db"]).to_csv(partial_file, index=False)
 
@@ -261,9 +261,8 @@ def of_parts(table: Table, folder: Path = RESULTS) -> pd.DataFrame:
     """Return the stored PSNR in dB of "ours" where it is of other runs, and the seconds of these runs, by image."""
     stored, rows = derived(folder), {}
     for image, of in parts(table, folder).items():
-        place = f"{table.name}/{image}", fingerprint(pictures(of, folder))
-        if place in stored:
-            rows[image] = stored[place][OURS], sum(record["run"]["seconds"] for record in of)
+        if scores := stored.get(place(table, image, of, folder)):
+            rows[image] = scores[OURS], sum(record["run"]["seconds"] for record in of)
     return pd.DataFrame.from_dict(rows, orient="index", columns=["ours", "seconds"], dtype=float)
 
 
