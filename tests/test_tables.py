@@ -125,31 +125,31 @@ def test_another_precision_is_told(tmp_path):
 def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
     def run(name, seed):
         task = Denoising("astronaut", side=32, noise_seed=0)
-        return Run(f"{name}/F16", task, NetworkConfig.uniform(width=8, depth=2), Settings(20), seed, "average")
+        return Run(f"{name}/baby", task, NetworkConfig.uniform(width=8, depth=2), Settings(20), seed, "average")
 
-    pair = [run(name, seed) for seed, name in enumerate(tables.TWO.of)]
-    monkeypatch.setitem(tables.CELLS, "denoising-25", {"F16": replace(pair[0], name="denoising-25/F16")})
-    for name, one in zip(tables.TWO.of, pair, strict=True):
-        monkeypatch.setitem(tables.CELLS, name, {"F16": one})
+    pair = [run(name, seed) for seed, name in enumerate(tables.TWO_ENLARGED.of)]
+    monkeypatch.setitem(tables.CELLS, "sr4-set5", {"baby": replace(pair[0], name="sr4-set5/baby")})
+    for name, one in zip(tables.TWO_ENLARGED.of, pair, strict=True):
+        monkeypatch.setitem(tables.CELLS, name, {"baby": one})
     truth = pair[0].task.problem(0).truth
     noise = 0.1 * torch.randn(2, *truth.shape, generator=torch.Generator().manual_seed(0))
     pictures = [(truth + one).clamp(0, 1) for one in noise]
     scores = [float(metrics.psnr(picture, truth)) for picture in pictures]
     write(tmp_path, pair[0], 0.0, scores[0], pictures[0])
     tables.score_derived(tmp_path)
-    assert tables.cells("denoising-25", tmp_path).ours.isna().all()
+    assert tables.cells("sr4-set5", tmp_path).ours.isna().all()
 
     write(tmp_path, pair[1], 0.0, scores[1], pictures[1])
-    assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # not scored yet
+    assert tables.cells("sr4-set5", tmp_path).ours.isna().all()  # not scored yet
     tables.score_derived(tmp_path)
-    ours = tables.cells("denoising-25", tmp_path).ours["F16"]
+    ours = tables.cells("sr4-set5", tmp_path).ours["baby"]
     assert ours == pytest.approx(float(metrics.psnr(sum(pictures) / 2, truth)), abs=0.01) and ours > max(scores) + 2
 
     monkeypatch.setattr(Denoising, "problem", lambda *_: pytest.fail("scored again"))
     tables.score_derived(tmp_path)
-    assert tables.cells("denoising-25", tmp_path).ours["F16"] == ours
-    save(truth, tmp_path / "recommended-second-25/F16.png")
-    assert tables.cells("denoising-25", tmp_path).ours.isna().all()  # another image than was scored
+    assert tables.cells("sr4-set5", tmp_path).ours["baby"] == ours
+    save(truth, tmp_path / "recommended-second-sr4-set5/baby.png")
+    assert tables.cells("sr4-set5", tmp_path).ours.isna().all()  # another image than was scored
 
 
 def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
