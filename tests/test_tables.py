@@ -152,6 +152,13 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
     assert tables.cells("sr4-set5", tmp_path).ours.isna().all()  # another image than was scored
 
 
+def test_ours_is_of_declared_runs():
+    declared = {run for experiment in experiments.DECLARED for run in experiment.profiles.get("paper", ())}
+    for table in tables.TABLES.values():
+        assert all(tables.CELLS[name].keys() == table.runs.keys() for name in table.ours.of)
+        assert declared.issuperset(run for name in table.ours.of for run in tables.CELLS[name].values()), table.name
+
+
 def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     run = replace(experiments.find("denoising").runs("laptop")[0], task=Denoising("astronaut", side=48))
     monkeypatch.setattr(tables, "RESTORATIONS", (Experiment("denoising", "", "", {"laptop": (run,)}),))
