@@ -1,4 +1,5 @@
 import subprocess
+import signal
 import sys
 import time
 
@@ -90,6 +91,10 @@ def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "unraisablehook", cli.repeat_ctrl_c)
-    with pytest.raises(KeyboardInterrupt):
-        Interrupted()
-        time.sleep(30)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Interrupted()
+            time.sleep(30)
+    finally:
+        signal.signal(signal.SIGINT, before)
