@@ -1,5 +1,5 @@
-import subprocess
 import signal
+import subprocess
 import sys
 import time
 
