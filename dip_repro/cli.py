@@ -222,7 +222,8 @@ def denoise(
     """Remove noise from a photo."""
     picture = open_picture(photo).no_larger_than(max_size)
     out = output(photo, out, picture)
-    restoration = restore.denoise(picture.pixels, how("denoising", setting, picture, iterations), tile, device)
+    preset = how(presets.denoising(picture.pixels.shape[-2:], tile), setting, picture, iterations)
+    restoration = restore.denoise(picture.pixels, preset, tile, device)
     faster = "Non-local means (scikit-image) takes seconds, and is better on textures."
     carry_out("denoise", restoration, picture, out, faster)
 
@@ -259,7 +260,7 @@ def upscale(
     """Enlarge a photo."""
     picture = open_picture(photo).no_larger_than(max_size)
     out = output(photo, out, picture)
-    preset = how(restore.enlarging(by), setting, picture, iterations)
+    preset = how(presets.enlarging(by), setting, picture, iterations)
     restoration = restore.upscale(picture.pixels, by, preset, tile, device)
     faster = "Lanczos (Pillow) takes no time, and is about a dB worse."
     carry_out(f"enlarge {by} times", restoration, picture, out, faster)
@@ -371,4 +372,4 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as ended:
         if isinstance(ended, SystemExit) and ended.code != 130:  # 130 is how Typer ends at Ctrl-C
             raise
-        sys.exit("dip-repro: interrupted; what was saved stays, and the same command goes on from there")
+        sys.exit("dip-repro: interrupted; finished records and checkpoints stay, and `dip-repro run` goes on from them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from dip_repro.networks import SNAIL, NetworkConfig
@@ -24,6 +25,7 @@ class Preset:
 FIVE_DB = 10**0.5  # a fall of the PSNR by 5 dB, as a ratio of losses (reading 14)
 PAPER = {
     "denoising": Preset(NetworkConfig(), Settings(1800)),
+    "denoising from 512²": Preset(NetworkConfig(), Settings(1800)),
     "jpeg": Preset(SNAIL, Settings(2400)),
     "inpainting": Preset(NetworkConfig(), Settings(6000)),
     "restoration": Preset(  # of missing pixels, as the third freeze reads the text
@@ -33,9 +35,11 @@ PAPER = {
     "super-resolution": Preset(NetworkConfig(), Settings(2000)),
     "super-resolution above 4": Preset(NetworkConfig(), Settings(4000, sigma_p=1 / 20)),
 }
-# Chosen by the rule that `experiments.front` states. A task without an entry keeps the paper's.
+# Chosen by the rules that `experiments.front` states. A task without an entry keeps the paper's.
+NARROW = NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform")
 RECOMMENDED = PAPER | {
-    "denoising": Preset(NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform"), Settings(2000)),
+    "denoising": Preset(NARROW, Settings(2000)),
+    "denoising from 512²": Preset(NARROW, Settings(2000, sigma_p=1 / 60)),
     "restoration": Preset(
         NetworkConfig.uniform(width=32, depth=4, skip=16, padding="zeros", norm_scale="uniform"),
         Settings(3500, learning_rate=0.02, report_every=50, rollback_ratio=FIVE_DB),
@@ -56,3 +60,14 @@ def preset(task: str, of: str = "recommended", channels: int = 3) -> Preset:
 def recommended(task: str, channels: int = 3) -> Preset:
     """Return the network and the settings that we recommend for a task (notebook 19), by measurement."""
     return preset(task, channels=channels)
+
+
+def denoising(size: tuple[int, ...], tile: float = math.inf) -> str:
+    """Return the task that denoises a picture of `size` = (H, W), cut into tiles of at most `tile`²."""
+    height, width = (min(side, tile) for side in size)
+    return "denoising" if height * width < 512**2 else "denoising from 512²"
+
+
+def enlarging(by: int) -> str:
+    """Return the task that enlarges `by` times."""
+    return "super-resolution" if by <= 4 else "super-resolution above 4"

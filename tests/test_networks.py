@@ -219,5 +219,6 @@ def test_presets_are_by_task_and_channels():
     grey = presets.recommended("denoising", channels=1)
     assert grey.network.out_channels == 1 and grey.network.build()(torch.rand(1, 32, 17, 20)).shape == (1, 1, 17, 20)
     assert presets.preset("denoising", "paper") == presets.Preset(NetworkConfig(), Settings(1800))
+    assert presets.preset("denoising from 512²", "paper") == presets.preset("denoising", "paper")
     with pytest.raises(UserError, match="no preset 'quick' of 'denoising': there are recommended, paper of denoising"):
         presets.preset("denoising", "quick")

@@ -169,6 +169,15 @@ def test_with_noise_the_usual_time_is_announced_beside_the_longest():
     assert announced(restore.dejpeg(PHOTO, of(most), device="cpu")) == 1
 
 
+@pytest.mark.parametrize(
+    ("size", "tile", "sigma_p"),
+    [((511, 512), 512, 1 / 30), ((512, 512), 512, 1 / 60), ((600, 900), 512, 1 / 60), ((600, 900), 256, 1 / 30)],
+)
+def test_a_large_tile_of_a_noisy_photo_is_perturbed_by_half(size, tile, sigma_p):
+    restoration = restore.denoise(torch.rand(1, *size), tile=tile, device="cpu")
+    assert restoration.fit.settings.sigma_p == sigma_p
+
+
 def test_a_painted_copy_says_what_is_missing(photo, tmp_path):
     painted = PHOTO.clone()
     painted[:, 10:14, 5:35] = torch.tensor([1.0, 0, 1])[:, None, None]

@@ -283,6 +283,17 @@ def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
     assert Varied(**vars(ours.of(settings.iterations).settings)) == settings
 
 
+def test_denoising_is_perturbed_by_half_from_the_size_on_that_the_rule_finds():
+    below = {}
+    for size in front.SIZES:
+        mean = front.kept(front.of_task(front.ROUND_4 | front.ROUND_5, size)).psnr.groupby("arm").mean()
+        below[int(size)] = mean[front.SIGMAS[0]] - mean[front.SIGMAS[1]]
+    smallest = min(side for side, loss in below.items() if loss <= 0.1)
+    for side in below:
+        task = presets.denoising((side, side))
+        assert presets.recommended(task).settings.sigma_p == (1 / 30 if side < smallest else 1 / 60)
+
+
 def test_the_iterations_of_restoration_are_what_larger_pictures_need():
     assert presets.recommended("restoration").settings.iterations == front.enough(front.by_count())
 

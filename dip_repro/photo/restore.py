@@ -23,7 +23,7 @@ from dip_repro.images import at_size
 from dip_repro.networks import NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.photo.tiles import Tile, tiles
-from dip_repro.presets import Preset, recommended
+from dip_repro.presets import Preset, denoising, enlarging, recommended
 from dip_repro.runtime import UserError
 
 TILE, OVERLAP = 512, 64  # pixels of the result; a tile of 512² takes about 3 GB
@@ -194,7 +194,8 @@ def as_deep_as_fits(network: NetworkConfig, size: tuple[int, ...]) -> NetworkCon
 
 def denoise(photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str = "auto") -> Restoration:
     """Remove noise."""
-    return Restoration(photo, how or recommended("denoising", len(photo)), early=True, tile=tile, device=device)
+    how = how or recommended(denoising(photo.shape[-2:], tile), len(photo))
+    return Restoration(photo, how, early=True, tile=tile, device=device)
 
 
 def dejpeg(photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str = "auto") -> Restoration:
@@ -219,8 +220,3 @@ def upscale(
     if by < 2:
         raise UserError(f"to enlarge {by} times changes nothing: give 2 or more")
     return Restoration(photo, how or recommended(enlarging(by), len(photo)), by=by, tile=tile, device=device)
-
-
-def enlarging(by: int) -> str:
-    """Return the task of `presets` that enlarges `by` times."""
-    return "super-resolution" if by <= 4 else "super-resolution above 4"

@@ -48,7 +48,7 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro.networks import NetworkConfig
-from dip_repro.presets import FIVE_DB, PAPER, SETS, preset
+from dip_repro.presets import FIVE_DB, PAPER, SETS, denoising, preset
 from dip_repro.study import records
 from dip_repro.study.comparisons import Cell, crossed, interval, tidy
 from dip_repro.study.experiments import inpainting
@@ -473,8 +473,8 @@ PHOTOGRAPHS = ("portrait", "ascent", "motorcycle", "immunohistochemistry", "hubb
 def photo(cell: Cell) -> Run:
     """Return the run of a photo with a preset, as `dip-repro denoise` does it."""
     channels = 1 if cell.image in ("ascent", "aero") else 3
-    how = preset("denoising", cell.arm, channels)
     size = 512 if cell.task == "large" else 256
+    how = preset(denoising((size, size)), cell.arm, channels)
     name = f"photos/{cell.arm}/{cell.image}-{size}"
     return Run(name, Denoising(cell.image, size), how.network, how.settings, cell.seed, "average", "held-out")
 
