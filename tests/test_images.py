@@ -7,6 +7,7 @@ from PIL import Image
 
 from dip_repro import images
 from dip_repro.runtime import UserError
+from dip_repro.study.experiments import restoration
 
 
 def test_bundled_images_are_real_and_need_nothing():
@@ -71,6 +72,11 @@ def test_the_mirror_holds_the_registrys_images(mirror):
     masked = images.open_image(name)
     assert masked.shape == (1, 256, 256)
     assert abs(images.known_from_zeros(masked).mean() - 0.5) < 0.01
+
+
+def test_the_images_that_the_fourth_freeze_changes_are_those_with_black_pixels(mirror):
+    truths = {name: images.open_image(f"{restoration.PAGE}/{name}_GT.png") for name in restoration.RESTORED}
+    assert tuple(name for name, truth in truths.items() if (truth == 0).any()) == restoration.BLACK
 
 
 def test_masks_by_colour():

@@ -14,7 +14,7 @@ import torch
 from PIL import Image as Picture
 from typer.testing import CliRunner
 
-from dip_repro import cli, images, metrics
+from dip_repro import cli, corruptions, images, metrics
 from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
@@ -214,6 +214,18 @@ def test_a_border_moves_over_the_picture(record, tmp_path):
         given, restored = metrics.quantise(TINY.task.problem(0).corrupted), images.open_image(tmp_path / "tiny/one.png")
         expected = restored if border == 0 else given
         assert torch.equal(shown[..., left:right], expected[..., left:right])
+
+
+def test_of_the_black_pixels_of_a_masked_file_a_share_is_known(tmp_path):
+    truth = torch.rand(1, 64, 64).clamp(min=0.1)
+    truth[:, :32] = 0
+    known = corruptions.missing_pixels((64, 64), 0.5, seed=3)
+    for name, image in {"truth": truth, "masked": truth * known}.items():
+        images.save(image, tmp_path / f"{name}.png")
+    task = Restoration(str(tmp_path / "truth.png"), masked=str(tmp_path / "masked.png"))
+    without, half = (replace(task, black_known=share).problem(0).operator.mask for share in (0.0, 0.5))
+    assert not without[:, :32].any() and 0.4 < half[:, :32].mean() < 0.6
+    assert torch.equal(without[:, 32:], known[:, 32:]) and torch.equal(half[:, 32:], known[:, 32:])
 
 
 def test_runs_of_two_seeds_can_share_one_mask():

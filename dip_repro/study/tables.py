@@ -187,8 +187,10 @@ def row(record: dict) -> tuple:
     scores, run, provenance = record["scores"], record["run"], record["provenance"]
     precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
     of_run = run["iterations"], run["seconds"], provenance["device"] + precision
-    earlier = any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values())
-    return scores["image"], scores["average"], records.score(record), "second" if earlier else "third", *of_run
+    freeze = "fourth" if record["name"].startswith(restoration.FOURTH) else "third"
+    if any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values()):
+        freeze = "second"
+    return scores["image"], scores["average"], records.score(record), freeze, *of_run
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:

@@ -170,6 +170,8 @@ class Restoration:
     """x0 = x ⊙ m with a Bernoulli mask m, or the published file `masked`, whose zeros are missing.
 
     known : "drawn", the mask as it was drawn; "nonzero", its zeros and those of x are missing (reading 26).
+    black_known : the share of the pixels which are 0 in x that `masked` has, drawn anew: the file does not tell them
+    from missing ones.
     The mask has the seed of the run, or `mask_seed`: then runs of several seeds share it.
     """
 
@@ -180,6 +182,7 @@ class Restoration:
     normalise: str = "all"
     known: str = field(default="drawn", metadata={"neutral": "drawn"})
     mask_seed: int | None = field(default=None, metadata={"neutral": None})
+    black_known: float = field(default=0.0, metadata={"neutral": 0.0})
 
     def problem(self, seed: int) -> Problem:
         truth = open_at(self.image, self.side)
@@ -187,6 +190,9 @@ class Restoration:
             corrupted = images.open_image(self.masked)
             agree(truth, corrupted, self.masked)
             mask = images.known_from_zeros(corrupted)
+            if self.black_known:
+                drawn = corruptions.missing_pixels(truth.shape[-2:], 1 - self.black_known, seed=0)
+                mask = torch.where((truth == 0).all(0), drawn, mask)
         else:
             mask_seed = seed if self.mask_seed is None else self.mask_seed
             mask = corruptions.missing_pixels(truth.shape[-2:], self.missing, mask_seed)

@@ -32,6 +32,7 @@ from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
 from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import (
+    BLACK_MISSING,
     BRANCHING,
     MISSING,
     RECOMMENDED_RESTORATION,
@@ -55,7 +56,7 @@ DECLARED = (
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
     *(FRONT, AGAIN, LARGER, LARGE, PERTURBATION, PHOTOS),
-    *(RECOMMENDED, LONGER_DENOISING, RECOMMENDED_RESTORATION, RECOMMENDED_SR4),
+    *(RECOMMENDED, LONGER_DENOISING, RECOMMENDED_RESTORATION, BLACK_MISSING, RECOMMENDED_SR4),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
