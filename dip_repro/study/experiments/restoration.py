@@ -52,10 +52,10 @@ def table(name: str, how: Preset, seed: int = 0, scored: str = "image", black_kn
     return {image: run(image) for image in RESTORED}
 
 
-def fourth(name: str, *how, folder: str = "") -> dict[str, Run]:
+def fourth(name: str, how: Preset, seed: int = 0, scored: str = "image", folder: str = "") -> dict[str, Run]:
     """Return the runs of a table as the fourth freeze has them; `folder` has those that it does not change."""
-    changed = table(f"{FOURTH}{name}", *how, black_known=0.5)
-    return table(f"{folder}{name}", *how) | {image: changed[image] for image in BLACK}
+    changed = table(f"{FOURTH}{name}", how, seed, scored, black_known=0.5)
+    return table(f"{folder}{name}", how, seed, scored) | {image: changed[image] for image in BLACK}
 
 
 TABLES = {
@@ -64,14 +64,17 @@ TABLES = {
     "recommended-second-restoration-50": fourth("recommended-second-restoration-50", OURS, 1, "average"),
 }
 EARLIER = {"restoration-50": table("restoration-50", Preset(GREY, restoration_settings(11000)))}  # by the second freeze
-ALL_MISSING = {
-    image: table("recommended-restoration-50", OURS, 0, "average")[image] for image in ("montage", "peppers256")
+ALL_MISSING = {  # before the fourth freeze
+    (name, image): run
+    for seed, name in enumerate(("recommended-restoration-50", "recommended-second-restoration-50"))
+    for image, run in table(name, OURS, seed, "average").items()
+    if image in ("montage", "peppers256")
 }
 BLACK_MISSING = Experiment(
     "black-missing",
     "Half of the pixels restored, where each black pixel counts as missing",
     "Table of restoration, Sec. 4, open question 26",
-    {"paper": (*ALL_MISSING.values(), table("recommended-second-restoration-50", OURS, 1, "average")["montage"])},
+    {"paper": tuple(ALL_MISSING.values())},
 )
 SECOND_FREEZE = Experiment(
     "second-freeze",
