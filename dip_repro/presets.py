@@ -23,9 +23,7 @@ class Preset:
 
 
 FIVE_DB = 10**0.5  # a fall of the PSNR by 5 dB, as a ratio of losses (reading 14)
-PAPER = {
-    "denoising": Preset(NetworkConfig(), Settings(1800)),
-    "denoising from 512²": Preset(NetworkConfig(), Settings(1800)),
+PAPER = dict.fromkeys(("denoising", "denoising from 512²"), Preset(NetworkConfig(), Settings(1800))) | {
     "jpeg": Preset(SNAIL, Settings(2400)),
     "inpainting": Preset(NetworkConfig(), Settings(6000)),
     "restoration": Preset(  # of missing pixels, as the third freeze reads the text

@@ -97,7 +97,7 @@ TWO_RESTORED = Rule(
     SPARING,
     "The setting was chosen on bundled pictures, and its number of iterations on two of them at 256 × 256. The errors "
     "of two runs differ, so that their mean has less error than either.",
-    ("recommended-restoration-50", "recommended-second-restoration-50"),
+    tuple(restoration.SEEDS),
 )
 # Declared after one cell, hill, had been run with the paper's settings; the rule was chosen before, on bundled images.
 STOPPED = Rule(
@@ -187,9 +187,8 @@ def row(record: dict) -> tuple:
     scores, run, provenance = record["scores"], record["run"], record["provenance"]
     precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
     of_run = run["iterations"], run["seconds"], provenance["device"] + precision
-    freeze = "fourth" if record["name"].startswith(restoration.FOURTH) else "third"
-    if any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values()):
-        freeze = "second"
+    earlier = any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values())
+    freeze = "second" if earlier else "fourth" if record["name"].startswith(restoration.FOURTH) else "third"
     return scores["image"], scores["average"], records.score(record), freeze, *of_run
 
 

@@ -170,8 +170,8 @@ class Restoration:
     """x0 = x ⊙ m with a Bernoulli mask m, or the published file `masked`, whose zeros are missing.
 
     known : "drawn", the mask as it was drawn; "nonzero", its zeros and those of x are missing (reading 26).
-    black_known : the share of the pixels which are 0 in x that `masked` has, drawn anew: the file does not tell them
-    from missing ones.
+    black_known : with `masked`, the share of the pixels that are 0 in x which count as known, drawn anew: the file does
+    not tell them from missing ones.
     The mask has the seed of the run, or `mask_seed`: then runs of several seeds share it.
     """
 

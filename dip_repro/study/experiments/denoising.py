@@ -36,7 +36,7 @@ PAPERS = PAPER["denoising"]
 # Two such fits take at most a third of the paper's compute: a step takes a sixth of the time (notebook 19).
 OURS = recommended("denoising").of(1600)
 # One fit, of a third. At 512 × 512 half of the perturbation keeps as much in fewer iterations (notebook 19, round 4).
-LONGER = replace(OURS, settings=replace(OURS.settings, iterations=3400, sigma_p=1 / 60))
+LONGER = recommended("denoising from 512²").of(3400)
 THIRD = "third/"  # the folder of what the third freeze changed
 
 

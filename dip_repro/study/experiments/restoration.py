@@ -58,15 +58,14 @@ def fourth(name: str, how: Preset, seed: int = 0, scored: str = "image", folder:
     return table(f"{folder}{name}", how, seed, scored) | {image: changed[image] for image in BLACK}
 
 
-TABLES = {
-    "restoration-50": fourth("restoration-50", PAPERS, folder=THIRD),
-    "recommended-restoration-50": fourth("recommended-restoration-50", OURS, 0, "average"),
-    "recommended-second-restoration-50": fourth("recommended-second-restoration-50", OURS, 1, "average"),
+SEEDS = {"recommended-restoration-50": 0, "recommended-second-restoration-50": 1}  # of the two runs of ours
+TABLES = {"restoration-50": fourth("restoration-50", PAPERS, folder=THIRD)} | {
+    name: fourth(name, OURS, seed, "average") for name, seed in SEEDS.items()
 }
 EARLIER = {"restoration-50": table("restoration-50", Preset(GREY, restoration_settings(11000)))}  # by the second freeze
 ALL_MISSING = {  # before the fourth freeze
     (name, image): run
-    for seed, name in enumerate(("recommended-restoration-50", "recommended-second-restoration-50"))
+    for name, seed in SEEDS.items()
     for image, run in table(name, OURS, seed, "average").items()
     if image in ("montage", "peppers256")
 }
