@@ -10,6 +10,7 @@ import pandas as pd
 
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, tables
+from dip_repro.study.comparisons import interval
 from dip_repro.study.experiments import ambiguities, front, lookup
 from dip_repro.study.runs import RESULTS
 
@@ -140,7 +141,19 @@ def of_front(folder: Path = RESULTS) -> str:
     ]
     if not gains:
         return "not measured yet."
-    return f"{'; '.join(gains)} ([4 pictures of {front.SIDE}²](notebooks/19_recommended.ipynb))."
+    return f"{'; '.join(gains)} ([4 pictures of {front.SIDE}²](notebooks/19_recommended.ipynb)).{of_photos(folder)}"
+
+
+def of_photos(folder: Path = RESULTS) -> str:
+    """Return what the recommended setting loses on photos, and its time, in words; empty where not measured."""
+    found = front.photos_beside_the_papers(folder).dropna()
+    if len(found) < 2:
+        return ""
+    mean, low, high = interval(found.gain)
+    return (
+        f" On {len(found)} photos of 256² with σ = 25: {mean:+z.1f} dB [{low:+.1f}, {high:+.1f}], "
+        f"{found.faster.mean():.1f} times faster."
+    )
 
 
 def gallery() -> str:
