@@ -61,7 +61,7 @@ def recommended(task: str, channels: int = 3) -> Preset:
 
 
 def denoising(size: tuple[int, ...], tile: float = math.inf) -> str:
-    """Return the task that denoises a picture of `size` = (H, W), cut into tiles of at most `tile`²."""
+    """Return the task that denoises a picture of `size` = (H, W), cut into tiles of at most `tile` × `tile`."""
     height, width = (min(side, tile) for side in size)
     return "denoising" if height * width < 512**2 else "denoising from 512²"
 

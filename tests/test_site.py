@@ -1,5 +1,6 @@
 """The website's configuration: every notebook and every module has its place. `make check-site` looks at the pages."""
 
+import ast
 import re
 import runpy
 
@@ -62,3 +63,22 @@ def test_a_link_to_a_folder_becomes_its_path(configuration, link, shown):
     source = [link]
     configuration["fill"](None, "data/INDEX", source)
     assert source == [shown]
+
+
+def docstrings():
+    """Yield (place, docstring) of every module, class and function of the package."""
+    for path in sorted((ROOT / "dip_repro").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                yield f"{path.name}: {getattr(node, 'name', 'the module')}", ast.get_docstring(node)
+
+
+def test_names_in_docstrings_end_where_the_website_sees_it():
+    """After its closing mark a name needs a space or a punctuation mark; otherwise `make site` stops."""
+    found = [
+        (place, span)
+        for place, text in docstrings()
+        for _, span, after in re.findall(r"(`+)([^`]+)\1(.?)", text)
+        if re.match(r"\w|²", after)
+    ]
+    assert not found

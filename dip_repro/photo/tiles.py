@@ -37,7 +37,7 @@ class Tile(NamedTuple):
 
 
 def tiles(size: tuple[int, ...], side: int, overlap: int, by: int = 1) -> list[Tile]:
-    """Cut a photo of `size` = (H, W) into tiles of at most `side`², row by row; the result is `by` times longer.
+    """Cut a photo of `size` = (H, W) into tiles of at most `side` × `side`, by row; the result is `by` times longer.
 
     The weights of all tiles add up to 1 at each pixel of the result.
     """

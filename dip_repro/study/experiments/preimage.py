@@ -50,7 +50,7 @@ def by_each_method(
 def preimages(
     name: str, image: str, side: int, phi: tuple[str, str], network: NetworkConfig, deep: Settings, pixels: Settings
 ) -> tuple[Run, ...]:
-    """Return the three methods' runs on an image of `side`² pixels; `phi` is a network and its layer."""
+    """Return the three methods' runs on an image of `side` × `side` pixels; `phi` is a network and its layer."""
     return by_each_method(f"preimage/{name}-{image}-{phi[1]}", PreImage(image, side, *phi), network, deep, pixels)
 
 
