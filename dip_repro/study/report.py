@@ -86,9 +86,9 @@ def answer(folder: Path = RESULTS) -> str:
     far = [f"`{cell}` {row.difference:+.1f} dB" for cell, row in tables.outlying(folder).iterrows()]
     judged = pd.concat([claims.verdicts(entry["number"]) for entry in declared("notebook")]).holds.value_counts()
     lines = [
-        f"**The tables.** {found.cells.sum()} of {found['all'].sum()} cells are done with {PAPER}. Of the seven tables "
-        + ", ".join(f"{count} {'are' if count > 1 else 'is'} {verdict}" for verdict, count in verdicts.items())
-        + " ([table](#results)).",
+        f"**The tables.** {found.cells.sum()} of {found['all'].sum()} cells are done with {PAPER}. "
+        f"Verdicts on the seven tables: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())} "
+        "([table](#results)).",
         f"**Far off**: {', '.join(far) or 'no cell'}. [Why](data/RESULTS.md).",
         f"**The experiments** on bundled pictures: of the study's claims {judged.get('yes', 0)} hold, "
         f"{judged.get('no', 0)} do not ([which](notebooks/README.md)), {judged.get('undecided', 0)} are undecided.",
