@@ -69,8 +69,8 @@ def docstrings():
     """Yield (place, docstring) of every module, class and function of the package."""
     for path in sorted((ROOT / "dip_repro").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-                yield f"{path.name}: {getattr(node, 'name', 'the module')}", ast.get_docstring(node)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and (text := ast.get_docstring(node)):
+                yield f"{path.name}: {getattr(node, 'name', 'the module')}", text
 
 
 def test_names_in_docstrings_end_where_the_website_sees_it():

@@ -68,6 +68,11 @@ def difference(found: dict | pd.Series) -> str:
     return f"{mean} [{found['low']:+z.2f}, {found['high']:+z.2f}]" if found["cells"] > 1 else mean
 
 
+def in_db(mean: float, low: float, high: float) -> str:
+    """Return an effect and its interval as README has them."""
+    return f"{mean:+z.1f} dB [{low:+z.1f}, {high:+z.1f}]"
+
+
 def overview(format: str = "text", folder: Path = RESULTS) -> str:
     """Return the seven tables in short, in both columns."""
     return formatted(tables.overview(folder), format)
@@ -118,7 +123,7 @@ def of_2017(folder: Path = RESULTS) -> str:
     rows = {task: found.loc[("norm-scale/U(0, 1)", task)] for of, task in found.index if of == "norm-scale/U(0, 1)"}
     if not rows:
         return "not measured yet."
-    worth = [f"{row.effect:+.1f} dB [{row.low:+.1f}, {row.high:+.1f}] in {task}" for task, row in rows.items()]
+    worth = [f"{in_db(row.effect, row.low, row.high)} in {task}" for task, row in rows.items()]
     moved = [
         f" On `{table}` it moves the mean difference to the authors from {row.before:+.2f} to {row.after:+.2f} dB "
         f"[{row['after low']:+.2f}, {row['after high']:+.2f}] ({row.cells:.0f} cells)."
@@ -135,7 +140,7 @@ def of_front(folder: Path = RESULTS) -> str:
     """Return what the recommended setting of each task gains over the paper's, and its time, in words."""
     found = {task: front.chosen(front.beside_the_papers(task, folder)) for task in front.FAMILIES}
     gains = [
-        f"{task} {row.gain:+z.1f} dB [{row.low:+.1f}, {row.high:+.1f}], {row.faster:.1f} times faster"
+        f"{task} {in_db(row.gain, row.low, row.high)}, {row.faster:.1f} times faster"
         for task, row in found.items()
         if row is not None
     ]
@@ -149,11 +154,8 @@ def of_photos(folder: Path = RESULTS) -> str:
     found = front.photos_beside_the_papers(folder).dropna()
     if len(found) < 2:
         return ""
-    mean, low, high = interval(found.gain)
-    return (
-        f" On {len(found)} photos of 256² with σ = 25: {mean:+z.1f} dB [{low:+.1f}, {high:+.1f}], "
-        f"{found.faster.mean():.1f} times faster."
-    )
+    gain = in_db(*interval(found.gain))
+    return f" On {len(found)} photos of 256² with σ = 25: {gain}, {found.faster.mean():.1f} times faster."
 
 
 def gallery() -> str:
