@@ -23,7 +23,7 @@ figures: $(VENV)/installed
 	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -n 1 -P $(WORKERS) \
 		$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
-	$(BIN)/dip-repro report
+	$(BIN)/dip-repro study report
 
 test: $(VENV)/installed lint
 	OMP_NUM_THREADS=$(THREADS) $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 tests notebooks

@@ -6,8 +6,8 @@ The first call writes card/card.json: small fits in each precision, eager and co
 seconds a step of the paper's network at 256² and 512²; and the fastest setting whose PSNR keeps within `WITHIN` dB of
 the CPU's, in the mean over pairs of fits. Every call then runs the cells of the paper's tables with that setting, the
 cheapest whole table first, several at once where the card's memory allows, and packs what is done into
-card/records.tar. Take the records in with `dip-repro collect`. It was tried on a CPU with --tiny; no card has run it
-yet.
+card/records.tar. Take the records in with `dip-repro study collect`. It was tried on a CPU with --tiny; no card
+has run it yet.
 """
 
 import argparse

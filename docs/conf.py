@@ -37,7 +37,7 @@ html_copy_source = False
 html_show_copyright = False
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-COMMANDS = ("dip_repro.cli",)  # told by `dip-repro --help`
+COMMANDS = ("dip_repro.cli", "dip_repro.study.cli")  # told by `dip-repro --help`
 
 
 def cards() -> str:

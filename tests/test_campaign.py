@@ -20,6 +20,7 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
 from dip_repro.study import campaign, experiments, records, runs
+from dip_repro.study import cli as study_cli
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
 
@@ -212,9 +213,9 @@ def test_selection_is_by_experiment_or_pattern():
 
 
 def test_budgets_are_read():
-    assert [cli.seconds(text) for text in ("90", "90s", "9m", "1.5h")] == [90, 90, 540, 5400]
+    assert [study_cli.seconds(text) for text in ("90", "90s", "9m", "1.5h")] == [90, 90, 540, 5400]
     with pytest.raises(UserError, match="is not a time"):
-        cli.seconds("soon")
+        study_cli.seconds("soon")
 
 
 def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch):
@@ -237,7 +238,7 @@ def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch
     assert campaign.collect(source, target)[0] == ["tiny/0"]
     with pytest.raises(UserError, match="no such folder"):
         campaign.collect(tmp_path / "nowhere", target)
-    result = CliRunner().invoke(cli.app, ["collect", str(source), "--out", str(target)])
+    result = CliRunner().invoke(cli.app, ["study", "collect", str(source), "--out", str(target)])
     assert "1 records copied, 3 refused" in result.output and isinstance(result.exception, UserError)
 
 

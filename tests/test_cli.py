@@ -8,9 +8,11 @@ import pytest
 import tifffile
 import torch
 from conftest import call
+from typer.testing import CliRunner
 
-from dip_repro import cli, images
+from dip_repro import cli, console, images
 from dip_repro.runtime import UserError
+from dip_repro.study import cli as study_cli
 from dip_repro.study import experiments, tables
 
 
@@ -23,7 +25,7 @@ def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
 
 
 def test_list_names_every_experiment():
-    assert {"start", "restoration-50", "branching"} <= set(call("list").output.split())
+    assert {"start", "restoration-50", "branching"} <= set(call("study", "list").output.split())
 
 
 def wrong(tmp_path, photo):
@@ -41,8 +43,7 @@ def wrong(tmp_path, photo):
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
         (("inpaint", photo, tmp_path / "other-size.png"), "give them the same size"),
         (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel as missing"),
-        (("run", "restoration"), "did you mean restoration-50"),
-        (("run", "start", "--profile", "big"), "quick, laptop, paper"),
+        (("study", "run", "restoration"), "did you mean restoration-50"),
     ]
 
 
@@ -66,7 +67,7 @@ def test_the_package_imports_without_the_notebook_stack():
     code = (
         "import sys\n"
         "for name in ('pooch', 'dask', 'IPython', 'matplotlib'): sys.modules[name] = None\n"
-        "import dip_repro.cli, dip_repro.study.experiments, dip_repro.study.records"
+        "import dip_repro.cli, dip_repro.study.cli, dip_repro.study.experiments, dip_repro.study.records"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
@@ -74,13 +75,13 @@ def test_the_package_imports_without_the_notebook_stack():
 def test_the_list_tells_how_long_finished_runs_took():
     queue = experiments.find("flash").runs("quick")
     done = {run.name: {"run": {"seconds": 100.0}} for run in queue}
-    assert cli.extent(queue, {}) == "2 runs, none done"
-    assert cli.extent(queue, {queue[0].name: done[queue[0].name]}) == "2 runs, 1 done in 100 s"
-    assert cli.extent(queue, done) == "2 runs, 3 min"
+    assert study_cli.extent(queue, {}) == "2 runs, none done"
+    assert study_cli.extent(queue, {queue[0].name: done[queue[0].name]}) == "2 runs, 1 done in 100 s"
+    assert study_cli.extent(queue, done) == "2 runs, 3 min"
 
 
 def test_the_doctor_says_what_a_step_takes_and_what_that_means_for_the_tables():
-    said = call("doctor", "--side", 64).output
+    said = call("study", "doctor", "--side", 64).output
     assert "float32" in said and "s a step" in said and "fastest" in said
     assert all(table.title in said for table in tables.TABLES.values())
 
@@ -90,7 +91,7 @@ def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
         def __del__(self):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(sys, "unraisablehook", cli.repeat_ctrl_c)
+    monkeypatch.setattr(sys, "unraisablehook", console.repeat_ctrl_c)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has it ignored
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -99,3 +100,24 @@ def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
                 time.sleep(0.1)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_the_old_names_of_the_study_work_with_a_line():
+    result = call("table", "--format", "csv")
+    assert "`dip-repro table` is now `dip-repro study table`" in result.stderr
+    assert result.stdout == call("study", "table", "--format", "csv").stdout
+
+
+def test_a_value_that_is_none_of_a_few_is_told_with_them():
+    result = CliRunner().invoke(cli.app, ["study", "run", "start", "--profile", "big"])
+    assert result.exit_code == 2 and all(name in result.output for name in ("quick", "laptop", "paper"))
+
+
+def test_the_commands_for_photos_do_not_import_the_study():
+    code = (
+        "import sys; from dip_repro import cli\n"
+        "try: cli.app(['denoise', 'no-such-photo.png'], standalone_mode=False)\n"
+        "except Exception: pass\n"
+        "assert not [name for name in sys.modules if name.startswith('dip_repro.study')]"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -55,7 +55,7 @@ def test_without_a_ground_truth_there_are_measures_and_no_scores(tmp_path):
     assert record["measures"]["blockiness"].keys() == {"corrupted", "image", "average"}
     assert records.history(record).columns.tolist()[:2] == ["iteration", "loss"] and "psnr" not in record["curves"]
     with pytest.raises(UserError, match="ground truth is not known"):
-        CliRunner().invoke(cli.app, ["verify", str(tmp_path / "tiny/jpeg.json")], catch_exceptions=False)
+        CliRunner().invoke(cli.app, ["study", "verify", str(tmp_path / "tiny/jpeg.json")], catch_exceptions=False)
     compressed = Jpeg("camera", side=32).problem(0)
     assert torch.equal(compressed.truth, run.task.problem(0).measurement)
     assert not torch.equal(compressed.truth, compressed.measurement)
@@ -186,12 +186,12 @@ def test_verify_runs_a_record_again(record, tmp_path, monkeypatch):
     tiny = runs.Experiment("tiny", "", "", {"quick": (TINY,)})
     monkeypatch.setitem(experiments.EXPERIMENTS, "tiny", tiny)
     path = tmp_path / "tiny/one.json"
-    output = CliRunner().invoke(cli.app, ["verify", str(path)], catch_exceptions=False).output
+    output = CliRunner().invoke(cli.app, ["study", "verify", str(path)], catch_exceptions=False).output
     assert output.count("again +0.0000") == 4
     changed = record | {"scores": record["scores"] | {"image": record["scores"]["image"] + 1}}
     path.write_text(json.dumps(changed))
     with pytest.raises(UserError, match="differs by more than"):
-        CliRunner().invoke(cli.app, ["verify", str(path)], catch_exceptions=False)
+        CliRunner().invoke(cli.app, ["study", "verify", str(path)], catch_exceptions=False)
     with pytest.raises(UserError, match="declared otherwise"):
         experiments.declared(record | {"key": "0"})
     with pytest.raises(UserError, match="no experiment declares"):

@@ -113,7 +113,9 @@ def test_only_records_of_todays_declarations_count(tmp_path):
     baby.write_text(json.dumps(record | {"key": records.key(record["configuration"])}))
     bird.write_text(bird.read_text()[:50])
     assert tables.cells("sr4-set5", tmp_path).scored.dropna().index.tolist() == ["butterfly"]
-    shown = CliRunner().invoke(cli.app, ["table", "sr4-set5", "--records", str(tmp_path)], catch_exceptions=False)
+    shown = CliRunner().invoke(
+        cli.app, ["study", "table", "sr4-set5", "--records", str(tmp_path)], catch_exceptions=False
+    )
     assert "sr4-set5/baby was declared otherwise" in shown.stderr and "bird.json: a damaged record" in shown.stderr
 
 
@@ -199,7 +201,7 @@ def test_explanations_and_printed_values_name_what_exists():
 
 
 def call(*arguments):
-    return CliRunner().invoke(cli.app, ["table", *map(str, arguments)], catch_exceptions=False).stdout
+    return CliRunner().invoke(cli.app, ["study", "table", *map(str, arguments)], catch_exceptions=False).stdout
 
 
 def test_the_command_shows_any_number_of_cells(tmp_path):
@@ -229,12 +231,12 @@ def test_bad_names_suggest_the_nearest(arguments, sentence):
 def test_readme_and_index_are_what_the_records_say():
     for (begin, end), section in report.SECTIONS.items():
         written = report.README.read_text().partition(begin)[2].partition(end)[0]
-        assert written.strip() == section(), "stale: dip-repro report"
-    assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro report"
-    assert report.INDEX.read_text() == report.index(), "stale: dip-repro report"
-    assert report.FULL.read_text() == report.full_results(), "stale: dip-repro report"
-    assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro report"
-    assert report.CONTENTS.read_text() == report.contents(), "stale: dip-repro report"
+        assert written.strip() == section(), "stale: dip-repro study report"
+    assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro study report"
+    assert report.INDEX.read_text() == report.index(), "stale: dip-repro study report"
+    assert report.FULL.read_text() == report.full_results(), "stale: dip-repro study report"
+    assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro study report"
+    assert report.CONTENTS.read_text() == report.contents(), "stale: dip-repro study report"
 
 
 def test_readme_and_index_change_with_the_records(tmp_path):

@@ -51,8 +51,8 @@ def made(folder: Path, queue: list[Run] = RUNS) -> None:
 def disk() -> list[Row]:
     told = f"with {ROOM[0]} to {ROOM[-1]} kB left; with room made, the same command goes on"
     rows = {
-        "run": Row("disk", f"`dip-repro run`, with a checkpoint at every report, on a full disk, {told}"),
-        "record": Row("disk", f"`dip-repro run`, the disk full at the moment of the record, {told}"),
+        "run": Row("disk", f"`dip-repro study run`, with a checkpoint at every report, on a full disk, {told}"),
+        "record": Row("disk", f"`dip-repro study run`, the disk full at the moment of the record, {told}"),
         "photo": Row("disk", f"`dip-repro denoise` and `inpaint` to a full disk, {told}"),
     }
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +65,15 @@ def disk() -> list[Row]:
         for left in ROOM:
             with mounted("1m") as disk:
                 run = functools.partial(
-                    command, "run", "tiny", "--out", disk / "records", "--device", "cpu", prelude=DECLARED + OFTEN
+                    command,
+                    "study",
+                    "run",
+                    "tiny",
+                    "--out",
+                    disk / "records",
+                    "--device",
+                    "cpu",
+                    prelude=DECLARED + OFTEN,
                 )
                 made(disk / "records", RUNS[:1])
                 fill(disk, left)
@@ -79,7 +87,7 @@ def disk() -> list[Row]:
                 (disk / "filler").unlink()
                 rows["run"].count(run(right=lambda disk=disk: counted(disk / "records")[0] == whole))
             with mounted("1m") as disk:
-                run = functools.partial(command, "run", "tiny", "--out", disk / "records", "--device", "cpu")
+                run = functools.partial(command, "study", "run", "tiny", "--out", disk / "records", "--device", "cpu")
 
                 def sound(disk: Path = disk) -> bool:
                     found, damaged = counted(disk / "records")
@@ -121,12 +129,12 @@ def calls(folder: Path, elsewhere: Path) -> dict[str, tuple]:
         "over a photo": (("denoise", photo, "--out", folder / "photo.png", *short), False),
         "a TIFF": (("denoise", photo, "--out", folder / "x.tif", *short), False),
         "the mask's preview": (("inpaint", photo, mask, *short), False),
-        "records": (("run", "tiny", "--out", folder, "--device", "cpu"), False),
-        "records in a new folder": (("run", "tiny", "--out", folder / "new", "--device", "cpu"), False),
-        "by two workers": (("run", "tiny", "--out", folder / "new", "--device", "cpu", "--workers", 2), False),
-        "collected": (("collect", elsewhere / "records", "--out", folder / "new"), False),
+        "records": (("study", "run", "tiny", "--out", folder, "--device", "cpu"), False),
+        "records in a new folder": (("study", "run", "tiny", "--out", folder / "new", "--device", "cpu"), False),
+        "by two workers": (("study", "run", "tiny", "--out", folder / "new", "--device", "cpu", "--workers", 2), False),
+        "collected": (("study", "collect", elsewhere / "records", "--out", folder / "new"), False),
         "a photo read": (("denoise", photo, "--out", elsewhere / "x.png", *short), True),
-        "a table read": (("table", "--records", folder / "records"), True),
+        "a table read": (("study", "table", "--records", folder / "records"), True),
     }
 
 

@@ -30,13 +30,17 @@ experiments.EXPERIMENTS["tiny"] = experiments.Experiment("tiny", "", "", {"quick
 
 
 def interrupts() -> list[Row]:
-    row = Row("interrupts", "Ctrl-C at a random moment of `dip-repro run`, then the same command: every step the same")
+    row = Row(
+        "interrupts", "Ctrl-C at a random moment of `dip-repro study run`, then the same command: every step the same"
+    )
     draw, trials = random.Random(row.trial), itertools.count()
     with tempfile.TemporaryDirectory() as name:
 
         def run(folder: str, **how) -> str:
             out = Path(name) / folder
-            return command("run", "tiny", "--out", out, "--device", "cpu", prelude=DECLARED + EVERY_STEP + OFTEN, **how)
+            return command(
+                "study", "run", "tiny", "--out", out, "--device", "cpu", prelude=DECLARED + EVERY_STEP + OFTEN, **how
+            )
 
         start = time.monotonic()
         row.count(run("alone", right=lambda: True))
@@ -107,7 +111,7 @@ def checkpoints() -> list[Row]:
                 return counted(at)[0] == whole
 
             how = {"prelude": DECLARED, "right": as_alone}
-            run = functools.partial(command, "run", "tiny", "--out", at, "--device", "cpu", **how)
+            run = functools.partial(command, "study", "run", "tiny", "--out", at, "--device", "cpu", **how)
             row.count(f"{what}: its code was executed" if mark.exists() else run())
             forgery.unlink(missing_ok=True)
             row.count(run())

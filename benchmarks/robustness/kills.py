@@ -146,11 +146,14 @@ def shared() -> list[Row]:
             fine = codes == [0, 0] and not torn and not left and counted(folder)[0] == whole
             row.count(RIGHT if fine else f"trial {trial}: exit codes {codes}, torn {torn}, left {left}")
         row.note = f"{looks} looks at the folder meanwhile, none of which met half a record"
-        commands = Row("shared", "two `dip-repro run --out` of one folder at once")
+        commands = Row("shared", "two `dip-repro study run --out` of one folder at once")
         for trial in range(3):
             folder = Path(name) / f"command-{trial}"
             call = functools.partial(
-                command, *("run", "tiny", "--out", folder, "--device", "cpu"), prelude=DECLARED, right=lambda: True
+                command,
+                *("study", "run", "tiny", "--out", folder, "--device", "cpu"),
+                prelude=DECLARED,
+                right=lambda: True,
             )
             became = side_by_side([call, call])
             commands.count(*(b if counted(folder)[0] == whole else f"{b}, but other records" for b in became))

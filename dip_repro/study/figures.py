@@ -258,7 +258,7 @@ def no_record(name: str) -> Figure:
     """Say how the missing records are made, in the place of a picture: of a run, or of an experiment's runs."""
     figure, ((axis,),) = panels(size=(7, 0.5))
     axis.set_axis_off()
-    axis.text(0, 0, f"No record yet: dip-repro run '{name}' --profile laptop", fontsize=10, color=INK)
+    axis.text(0, 0, f"No record yet: dip-repro study run '{name}' --profile laptop", fontsize=10, color=INK)
     return figure
 
 

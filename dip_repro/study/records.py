@@ -65,7 +65,7 @@ def load(path: Path) -> dict:
     try:
         record = json.loads(path.read_text())
     except FileNotFoundError:
-        raise UserError(f"{path}: no such record; `dip-repro run` makes it") from None
+        raise UserError(f"{path}: no such record; `dip-repro study run` makes it") from None
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise UserError(f"{path}: a damaged record, which is not counted; remove it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:

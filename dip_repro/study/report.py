@@ -193,10 +193,10 @@ def full_results(folder: Path = RESULTS) -> str:
     return f"""\
 # The paper's tables
 
-Written by `dip-repro report` from the committed records. PSNR in dB on the authors' own images, with {PAPER}. Each \
-mean is over the cells that are done, beside the authors' published outputs for the same images. *Reproduced*: the \
-95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly \
-outside. Everything else is *undecided*. Image by image: `dip-repro table NAME`, and \
+Written by `dip-repro study report` from the committed records. PSNR in dB on the authors' own images, with {PAPER}. \
+Each mean is over the cells that are done, beside the authors' published outputs for the same images. *Reproduced*: \
+the 95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly \
+outside. Everything else is *undecided*. Image by image: `dip-repro study table NAME`, and \
 [notebook 09](../notebooks/09_tables.ipynb).
 
 {results(folder)}
@@ -254,7 +254,7 @@ def contents() -> str:
     return f"""\
 # The notebooks
 
-Written by `dip-repro report`. For each notebook: where the paper speaks of it, how many of this study's claims \
+Written by `dip-repro study report`. For each notebook: where the paper speaks of it, how many of this study's claims \
 on it hold, and what the paper says there. The last section lists every claim that does not hold.
 
 {chapters}
@@ -285,7 +285,7 @@ def index(folder: Path = RESULTS) -> str:
     return f"""\
 # The paper's figures and tables
 
-Written by `dip-repro report` from `data/index.toml`, the records and the verdicts of the notebooks. The verdict \
+Written by `dip-repro study report` from `data/index.toml`, the records and the verdicts of the notebooks. The verdict \
 on a table is that of {PAPER}: *reproduced* where the 95 % interval of the mean difference lies within \
 ±{tables.MARGIN} dB. The verdict on a figure is that of the claims on it: *reproduced* if all hold, *not \
 reproduced* if one does not. *Judged on*: the paper's own images, or bundled pictures of the size named.
@@ -344,7 +344,7 @@ def most_that_matter(folder: Path = RESULTS, most: int = 5) -> str:
     """Return the readings with the largest effects, as a table."""
     every, study = ranked(folder), ambiguities.declaration()
     if not every:
-        return "The study has not been run yet: `dip-repro run study --profile laptop --workers 4 --no-figure`."
+        return "The study has not been run yet: `dip-repro study run study --profile laptop --workers 4 --no-figure`."
     rows = {
         ambiguities.question(entry): {
             "chosen reading": frozen(entry),
@@ -405,7 +405,7 @@ Expected before the runs: {entry["expected"]}
     return f"""\
 # If you implement this from the paper
 
-Written by `dip-repro report` from `data/study.toml` and the records of the study. The open choices, the one \
+Written by `dip-repro study report` from `data/study.toml` and the records of the study. The open choices, the one \
 with the largest effect first. An effect is the difference from the base of the study in dB, with its 95 % \
 interval over images, and the task; * where p < 0.05 after Holm's correction. It was measured with small \
 networks on small bundled pictures: profile `laptop`. An effect that is not significant is listed too, with its \
@@ -421,7 +421,7 @@ def laptop(folder: Path = RESULTS) -> str:
     return f"""\
 # At laptop size
 
-Written by `dip-repro report` from the records of profile `laptop`: bundled pictures, the paper's networks, \
+Written by `dip-repro study report` from the records of profile `laptop`: bundled pictures, the paper's networks, \
 minutes to an hour each on one core. PSNR in dB. *Ours* is the image that the run is scored by. *Baseline* is \
 the best method without a network. *Level*: the difference is less than {tables.LEVEL} dB. The guided filter \
 beside flash has a fixed strength; notebook 06 also has the one that is best by the truth. The enhancement has no \
@@ -453,6 +453,6 @@ def write() -> tuple[Path, ...]:
 
 
 SECTIONS = {
-    (f"<!-- {name}: written by dip-repro report -->", f"<!-- end of {name} -->"): section
+    (f"<!-- {name}: written by dip-repro study report -->", f"<!-- end of {name} -->"): section
     for name, section in {"answer": answer, "results": results, "gallery": gallery}.items()
 }

@@ -1,0 +1,62 @@
+"""What both command lines share: options, words, and how they end."""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import threading
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from dip_repro.runtime import UserError
+
+
+class Setting(StrEnum):
+    recommended = "recommended"
+    paper = "paper"
+
+
+class Profile(StrEnum):
+    quick = "quick"
+    laptop = "laptop"
+    paper = "paper"
+
+
+class Precision(StrEnum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    tf32 = "tf32"
+
+
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or another device that PyTorch knows")]
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: in seconds, minutes or hours."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * 3600 else f"{seconds / 3600:.0f} h"
+
+
+def repeat_ctrl_c(unraisable) -> None:
+    """Press Ctrl-C again where it came while a destructor ran: Python only prints such an exception, and goes on."""
+    if unraisable.exc_type is KeyboardInterrupt:
+        threading.Timer(0.1, _thread.interrupt_main).start()
+    else:
+        sys.__unraisablehook__(unraisable)
+
+
+def ended(app: Callable[[], object], interrupted: Callable[[], str]) -> None:
+    """Run a command line to its end: an error for the user is one line and exit code 1, and so is Ctrl-C."""
+    sys.unraisablehook = repeat_ctrl_c
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"dip-repro: {error}")
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != 130:  # 130 is how Typer ends at Ctrl-C
+            raise
+        sys.exit(f"dip-repro: {interrupted()}")
