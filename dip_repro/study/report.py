@@ -195,8 +195,8 @@ def full_results(folder: Path = RESULTS) -> str:
 
 Written by `dip-repro study report` from the committed records. PSNR in dB on the authors' own images, with {PAPER}. \
 Each mean is over the cells that are done, beside the authors' published outputs for the same images. *Reproduced*: \
-the 95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies wholly \
-outside. Everything else is *undecided*. Image by image: `dip-repro study table NAME`, and \
+the 95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies \
+wholly outside. Everything else is *undecided*. Image by image: `dip-repro study table NAME`, and \
 [notebook 09](../notebooks/09_tables.ipynb).
 
 {results(folder)}
