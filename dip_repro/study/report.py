@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro.runtime import DATA, ROOT, written_whole
-from dip_repro.study import claims, tables
+from dip_repro.study import claims, published, tables
 from dip_repro.study.comparisons import interval
 from dip_repro.study.experiments import ambiguities, front, lookup
 from dip_repro.study.runs import RESULTS
@@ -432,8 +432,12 @@ truth; notebook 07 compares it with its baselines.
 
 
 def write() -> tuple[Path, ...]:
-    """Write the generated sections of README and the pages that are generated, and return their paths."""
+    """Write the generated sections of README and the pages that are generated, and return their paths.
+
+    First what needs the paper's images is measured, where it is not stored yet.
+    """
     tables.score_derived()
+    published.write()
     readme = README.read_text(encoding="utf-8")
     for (begin, end), section in SECTIONS.items():
         before, _, rest = readme.partition(begin)
