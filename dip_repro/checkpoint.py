@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import io
+import itertools
 import json
 import pickle
 import time
@@ -36,10 +37,36 @@ def identity(measurement: Tensor, z: Tensor, settings, seed: int, precision: str
 
 @torch.no_grad()
 def probes(network: nn.Module, operator: Callable[[Tensor], Tensor], z: Tensor) -> dict[str, Tensor]:
-    """Return what tells a network and an operator from others: the first f_θ(z), and the operator of fixed noise."""
-    image = network(z).float()
+    """Return what tells a network and an operator from others: the first f_θ(z), and the operator of fixed noise.
+
+    Raises
+    ------
+    UserError : either lies on another device than z, or does not return a tensor; an operator without a gradient.
+    """
+    for name, part in {"network": network, "operator": operator}.items():
+        held = itertools.chain(part.parameters(), part.buffers()) if isinstance(part, nn.Module) else ()
+        if elsewhere := {x.device for x in held if x.device != z.device}:
+            raise UserError(f"the {name} lies on {elsewhere.pop()} and z on {z.device}: move one of them, x.to(device)")
+    image = tensor_of(network(z), "network").float()
     noise = torch.rand(image.shape, generator=stream(0, "probe")).to(z.device)
-    return {"image": image, "measurement": operator(noise)}
+    cut = "the operator is cut from autograd: write it in PyTorch, without NumPy, .detach(), .data or no_grad"
+    try:
+        with torch.enable_grad():
+            measurement = tensor_of(operator(noise.requires_grad_() * 1), "operator")  # of no leaf, as in a step
+    except RuntimeError as error:
+        if "requires grad" not in str(error):
+            raise
+        raise UserError(cut) from None
+    if not measurement.requires_grad:
+        raise UserError(cut)
+    return {"image": image, "measurement": measurement.detach()}
+
+
+def tensor_of(x: object, whose: str) -> Tensor:
+    """Return x, which is a tensor, or say what it is."""
+    if isinstance(x, Tensor):
+        return x
+    raise UserError(f"the {whose} returns a {type(x).__name__}: wrap it in a function that returns one tensor")
 
 
 def state_of(fit) -> dict:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dip_repro import fast, memory, rollback, runtime
+from dip_repro import fast, memory, rollback, runtime, stopping
 from dip_repro.checkpoint import Checkpoint, identity, probes, state_of
 from dip_repro.networks import add_noise
 from dip_repro.runtime import UserError, stream
@@ -45,7 +45,7 @@ class FitResult:
     seconds: float
 
 
-Observer = Callable[[Tensor, Tensor], dict]
+Observer = Callable[[Tensor, Tensor], dict | None]
 Perturb = Callable[[Tensor, float, torch.Generator], Tensor]
 Optimizer = Callable[[Iterable[nn.Parameter], Settings], torch.optim.Optimizer]
 
@@ -70,7 +70,7 @@ class Fit:
         seed: int = 0,
         observer: Observer | None = None,
         stop: Rule | Later | None = None,
-        checkpoint: Path | None = None,
+        checkpoint: str | Path | None = None,
         progress: bool = False,
         precision: str = "float32",
         compiled: bool = False,
@@ -90,18 +90,23 @@ class Fit:
                 f"the measurement is {tuple(measurement.shape)}, and the operator maps the network's image to "
                 f"{tuple(predicted[1:])}: give a measurement, a z and channels that agree"
             )
+        stopping.check(stop, operator, probed["image"])
         self.precision = fast.precision_that_pays(precision, network, z)
         self.f = fast.evaluator(network, z, self.precision, compiled)
         self.optimizer = optimizer(network.parameters(), settings)
+        if isinstance(self.optimizer, torch.optim.LBFGS):
+            raise UserError("LBFGS asks for the same loss several times a step, and z is perturbed anew: take Adam")
         self.noise = stream(seed, "perturbation", z.device)
         self.iteration, self.rollbacks, self.seconds, self.stopped = 0, 0, 0.0, ""
         self.rows: list[dict] = []
         self.image: Tensor | None = None  # (1, C, H, W), as is the average
         self.average: Tensor | None = None
-        self.checkpoint = Checkpoint(checkpoint, identity(measurement, z, settings, seed, self.precision), probed)
+        path = None if checkpoint is None else Path(checkpoint)
+        self.checkpoint = Checkpoint(path, identity(measurement, z, settings, seed, self.precision), probed)
         self.checkpoint.resume(self)
         self.good = state_of(self)
 
+    @torch.enable_grad()
     def step(self) -> Tensor:
         """One iteration of the method. Returns the loss E(f_θ(z'); x0), still on the device."""
         settings = self.settings
@@ -148,7 +153,7 @@ class Fit:
             row["rolled_back"] = 1
         image, average = self.iterates
         if self.observer:
-            row |= {name: float(value) for name, value in self.observer(image, average).items()}
+            row |= {name: float(value) for name, value in (self.observer(image, average) or {}).items()}
         self.rows.append(row | {"seconds": self.seconds})
         if self.iteration >= self.settings.iterations and not self.stopped:
             self.stopped = "iterations done"
@@ -183,7 +188,7 @@ def fit(
     seed: int = 0,
     observer: Observer | None = None,
     stop: Rule | Later | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
     progress: bool = True,
     precision: str = "float32",
     compiled: bool = False,
@@ -200,8 +205,8 @@ def fit(
     z : (1, C_z, H, W), the fixed input.
     settings : how to fit.
     seed : names the stream "perturbation".
-    observer : called with the detached iterate and average, (C, H, W), at every report. The scalars that it returns go
-        to the history, and nothing here reads them: only an observer may know the ground truth.
+    observer : called with the detached iterate and average, (C, H, W), at every report. The scalars that it returns, if
+        any, go to the history, and nothing here reads them: only an observer may know the ground truth.
     stop : a rule that sees each report and may end the fit early. Its memory is not in the checkpoint.
     checkpoint : file to go on from; written every minute, and when the loop ends or is left. It stays: remove it when
         the result is safe.
@@ -211,7 +216,8 @@ def fit(
 
     Raises
     ------
-    UserError : a measurement with NaN or of another shape, too little memory, a checkpoint of another fit.
+    UserError : a measurement with NaN or of another shape, too little memory, a checkpoint of another fit; a network or
+        an operator on another device, or of no tensor; an operator that autograd cannot follow; LBFGS.
     """
     run = Fit(**locals())  # of the same arguments
     for _ in run:

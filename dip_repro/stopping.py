@@ -250,6 +250,9 @@ def recommended(noisy: Tensor, seed: int = 0) -> tuple[Mask, Later]:
     The operator leaves out a fiftieth of the pixels. The fit reproduces their noise only by chance, so that the loss on
     them rises when the rest is overfitted. The fit does not end before its iterates are calm too. Of the rules tried it
     did best on pictures and noise that none had seen (notebook 13).
+
+    It compares pixels of the image with those of the measurement, so it means nothing with an operator of your own,
+    such as a blur: `fit` refuses it there. `calm` watches the iterates alone.
     """
     fitted, watched = held_out(torch.ones_like(noisy[:1]), 1 / 50, seed)
     held = Rule("held-out pixels", Residual(noisy, watched, "average"), Lowest(100))
@@ -259,3 +262,19 @@ def recommended(noisy: Tensor, seed: int = 0) -> tuple[Mask, Later]:
 def counted(iterations: int) -> Rule:
     """Return a new rule that stops after `iterations` and keeps the average, for measurements without noise."""
     return Rule("a set count", nothing, Count(iterations), "average")
+
+
+def check(stop: Rule | Later | None, operator: Callable[[Tensor], Tensor], image: Tensor) -> None:
+    """Raise UserError where a rule compares pixels of the image with a measurement that is not made of such pixels.
+
+    image : (1, C, H, W), on which the operator is tried.
+    """
+    rules = stop.rules if isinstance(stop, Later) else (stop,)
+    if isinstance(operator, Mask) or not any(rule and isinstance(rule.signal, Residual) for rule in rules):
+        return
+    measured = operator(image)
+    if measured.shape != image.shape or not ((measured == image) | (measured == 0)).all():
+        raise UserError(
+            "the stopping rule compares the image with the measurement, pixel by pixel, which means nothing with this "
+            "operator: take stopping.calm(), which watches the iterates alone, or a number of iterations"
+        )

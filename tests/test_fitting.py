@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import finished
 
-from dip_repro import fast, memory, rollback
+from dip_repro import fast, memory, rollback, stopping
 from dip_repro.fitting import Fit, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
@@ -345,3 +345,75 @@ def test_both_ways_to_run_a_fit_take_the_same_arguments():
     z = noise_input(4, X0.shape[-2:], seed=0)
     result = fit(X0, Identity(), Hourglass(CONFIG), z, SETTINGS, progress=False)
     assert torch.equal(result.image, finished(start()).image)
+
+
+@contextlib.contextmanager
+def told(sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
+        yield
+    assert "\n" not in str(caught.value)
+
+
+def blur(x):
+    return torch.nn.functional.avg_pool2d(x, 3, 1, 1)
+
+
+def cut_by(kind):
+    return {
+        "numpy": lambda x: torch.from_numpy(x.numpy()),
+        "detach": lambda x: x.detach(),
+        "no_grad": torch.no_grad()(blur),
+        "constant": lambda x: torch.zeros_like(x),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "detach", "no_grad", "constant"])
+def test_an_operator_that_autograd_cannot_follow_is_told(kind):
+    with told("cut from autograd"):
+        start(operator=cut_by(kind))
+
+
+def test_what_is_no_tensor_is_told():
+    class Two(Hourglass):
+        def forward(self, z):
+            return super().forward(z), z
+
+    with told("the network returns a tuple"):
+        Fit(X0, Identity(), Two(CONFIG), noise_input(4, X0.shape[-2:], seed=0), SETTINGS)
+    with told("the operator returns a list"):
+        start(operator=lambda x: [x])
+
+
+def test_parts_on_several_devices_are_told():
+    z, network, operator = noise_input(4, X0.shape[-2:], seed=0), Hourglass(CONFIG), Decimation(2)
+    with told("the network lies on meta and z on cpu"):
+        Fit(X0, Identity(), network.to("meta"), z, SETTINGS)
+    with told("the operator lies on meta and z on cpu"):
+        Fit(X0, operator.to("meta"), Hourglass(CONFIG), z, SETTINGS)
+
+
+def test_an_optimiser_that_asks_for_the_loss_again_is_told():
+    with told("LBFGS"):
+        start(optimizer=lambda parameters, settings: torch.optim.LBFGS(parameters))
+
+
+def test_an_observer_may_return_nothing_and_a_checkpoint_be_a_str(tmp_path):
+    seen, file = [], str(tmp_path / "fit.checkpoint")
+    first = finished(start(Settings(10), observer=lambda image, average: seen.append(image), checkpoint=file))
+    assert len(seen) == 1 and torch.equal(start(Settings(10), checkpoint=file).result.average, first.average)
+
+
+def test_a_fit_within_no_grad_is_the_same():
+    with torch.no_grad():
+        within = finished(start())
+    assert torch.equal(within.average, finished(start()).average)
+
+
+def test_a_rule_that_compares_pixels_is_refused_with_an_operator_of_other_pixels():
+    mask, rule = stopping.recommended(X0)
+    for operator, measurement in ((blur, X0), (Decimation(2), X0[:, ::2, ::2])):
+        with told("means nothing with this operator"):
+            Fit(measurement, operator, Hourglass(CONFIG), noise_input(4, X0.shape[-2:], seed=0), SETTINGS, stop=rule)
+        assert start(operator=blur, stop=stopping.calm()).stop
+    for sound in (mask, Identity(), lambda x: x, lambda x: x * mask.mask):
+        assert start(operator=sound, stop=rule).stop is rule
