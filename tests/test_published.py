@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro import corruptions, images
+from dip_repro import corruptions, images, metrics
 from dip_repro.metrics import quantise
 from dip_repro.operators import Decimation
 from dip_repro.study import published, runs, tables
@@ -182,3 +182,25 @@ def test_the_shares_of_a_table_in_short(tmp_path):
     assert (
         row[:2] == (2, pytest.approx(0.2)) and row[2] == pytest.approx(0.003 / math.sqrt(2)) and row[3:] == (0.1, 0.3)
     )
+
+
+def test_a_column_takes_the_first_method_that_an_image_has(tmp_path):
+    path = tmp_path / "files.csv"
+    rows = [
+        ("sr4-set5", image, method, "", "q", value, 0)
+        for image, method, value in (("a", "x", 1), ("b", "x", 2), ("b", "y", 3))
+    ]
+    pd.DataFrame(rows, columns=published.COLUMNS).to_csv(path, index=False)
+    found = published.beside("q", {"one": ("y", "x"), "none": ("z",)}, path=path).droplevel("table")
+    assert found.one.to_dict() == {"a": 1, "b": 3} and found.none.isna().all()
+
+
+def test_with_half_a_level_the_restored_files_have_the_printed_mean(mirror):
+    scores = []
+    for run in tables.TABLES["restoration-50"].runs.values():
+        problem = run.task.problem(0)
+        image = images.open_image(published.published(run.task)["deep_prior"])
+        assert published.rounded_down(255 * (image - problem.truth)[problem.corrupted > 0])
+        scores.append(float(metrics.decibels(image + 0.5 / 255 - problem.truth)))
+    (printed,) = tables.printed("restoration-50").query("image == 'mean'").psnr_db
+    assert sum(scores) / len(scores) == pytest.approx(printed, abs=0.01)

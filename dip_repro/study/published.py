@@ -3,14 +3,14 @@
 The text leaves readings open, and the files decide some of them. Such a choice is an attribution and not a blind one,
 as the files are those that the tables are compared with. The truth is used here to score, never in a fit.
 
-Each number is stored in `FILES`, for readers without the images. `dip-repro report` adds those that are missing.
+Each number is stored in `FILES`, for readers without the images. `dip-repro study report` adds those that are missing.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
@@ -31,6 +31,30 @@ CLIPPING = 2  # σ: pixels whose truth is nearer to black or white are left out,
 BORDER = 4  # pixels
 COARSEST = 32  # pixels of the image for one pixel of the deepest scale: so far does padding reach at the least
 INPUTS = {"GT", "noisy", "masked"}  # published files that are no method's output
+# What the pages compare, by task: the method of each column; where it has several, the first that an image has.
+AUTHORS = "the authors' deep prior"
+DENOISED = {
+    AUTHORS: ("deep_prior",),
+    "non-local means": ("nlm",),
+    "BM3D": ("bm3d",),
+    "ours, the paper's setting": ("denoising-25", "third/denoising-50", "denoising-50"),
+    "ours, recommended": ("longer-25",),
+}
+ENLARGED = {
+    AUTHORS: ("deep_prior",),
+    "ours, scale of batch norm 1": ("sr4-set5", "sr4-set14"),
+    "ours, scale from U(0, 1)": ("as-in-2017-scale",),
+    "ours, corners aligned too": ("as-in-2017-scale-and-corners",),
+    "ours, recommended": ("recommended-sr4-set5",),
+    "bicubic": ("bicubic",),
+    "no prior": ("no_prior",),
+}
+RESTORED = {
+    AUTHORS: ("deep_prior",),
+    "Papyan et al.": ("papyan",),
+    "ours, recommended": ("fourth/recommended-restoration-50", "recommended-restoration-50"),
+    "ours, the paper's setting": ("third/restoration-50", "restoration-50"),
+}
 Measured = dict[str, tuple[float, float]]  # value and standard error by quantity; NaN where it has none
 
 
@@ -219,6 +243,12 @@ def by_method(quantity: str, *names: str, path: Path = FILES) -> pd.DataFrame:
     frame = read(path)
     frame = frame[(frame.quantity == quantity) & (frame.table.isin(names or set(frame.table)))]
     return frame.pivot(index=["table", "image"], columns="method", values="value").rename_axis(columns=None)
+
+
+def beside(quantity: str, columns: Mapping[str, tuple[str, ...]], *names: str, path: Path = FILES) -> pd.DataFrame:
+    """Return one quantity of the methods of some columns, such as `DENOISED`; NaN where an image has none of them."""
+    frame = by_method(quantity, *names, path=path)
+    return pd.DataFrame({title: frame.reindex(columns=of).bfill(axis=1).iloc[:, 0] for title, of in columns.items()})
 
 
 def shares(path: Path = FILES) -> pd.DataFrame:
