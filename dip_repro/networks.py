@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -52,8 +52,8 @@ class NetworkConfig:
     bias_before_norm: bool = False
     initialisation: str = "kaiming_uniform"
     odd_sizes: str = "crop"
-    norm_scale: str = field(default="one", metadata={"neutral": "one"})  # of batch norm at the start: 1, or U(0, 1)
-    downsample: str = field(default="stride", metadata={"neutral": "stride"})  # or average pooling
+    norm_scale: str = "one"  # of batch norm at the start: 1, or U(0, 1)
+    downsample: str = "stride"  # or average pooling
 
     def __post_init__(self):
         for name in ("n_d", "n_u", "n_s", "k_d", "k_u", "k_s"):

@@ -33,7 +33,8 @@ PAPER = dict.fromkeys(("denoising", "denoising from 512²"), Preset(NetworkConfi
     "super-resolution": Preset(NetworkConfig(), Settings(2000)),
     "super-resolution above 4": Preset(NetworkConfig(), Settings(4000, sigma_p=1 / 20)),
 }
-# Chosen by the rules that `experiments.front` states. A task without an entry keeps the paper's.
+# Chosen by the rule that `experiments.front` states; 1/60 and 3500 by later rounds of the search (docs/history.md). A
+# task without an entry keeps the paper's.
 NARROW = NetworkConfig.uniform(width=32, depth=4, norm_scale="uniform")
 RECOMMENDED = PAPER | {
     "denoising": Preset(NARROW, Settings(2000)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dip_repro.runtime import UserError
 
@@ -23,8 +23,8 @@ class Settings:
     beta_2: float = 0.999
     epsilon: float = 1e-8
     rollback_threshold: float = 0.1  # the loss jumps where it rises by this share of the first loss between two reports
-    rollback_ratio: float = field(default=math.inf, metadata={"neutral": math.inf})  # or to this multiple of itself
-    output: str = field(default="perturbed", metadata={"neutral": "perturbed"})  # z of the last iterate
+    rollback_ratio: float = math.inf  # or to this multiple of itself
+    output: str = "perturbed"  # z of the last iterate
     report_every: int = 10  # how often the loss is looked at, scores are taken, and a place to return to is kept
 
     def __post_init__(self):

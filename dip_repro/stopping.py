@@ -214,9 +214,9 @@ class Rule:
         return f"{self.name}: {ended}; the {self.keep} of iteration {self.iteration} is kept"
 
 
-def calm() -> Rule:
-    """Return a new rule that stops where the iterates change least."""
-    return Rule("moving variance", MovingVariance(20), Lowest(50), "average")
+def calm(window: int = 20, patience: int = 50) -> Rule:
+    """Return a new rule that stops where the iterates change least; `window` counts reports."""
+    return Rule("moving variance", MovingVariance(window), Lowest(patience), "average")
 
 
 class Later:
@@ -244,19 +244,26 @@ class Later:
         return f"the later of {' and '.join(rule.name for rule in self.rules)}; {self.latest.why}"
 
 
-def recommended(noisy: Tensor, seed: int = 0) -> tuple[Mask, Later]:
+def recommended(
+    noisy: Tensor,
+    seed: int = 0,
+    share: float = 1 / 50,
+    patience: int = 100,
+    window: int = 20,
+    calm_patience: int = 200,
+) -> tuple[Mask, Later]:
     """Return what to fit of a noisy image (C, H, W), and a new rule that watches the rest of it.
 
-    The operator leaves out a fiftieth of the pixels. The fit reproduces their noise only by chance, so that the loss on
+    The operator leaves out a `share` of the pixels. The fit reproduces their noise only by chance, so that the loss on
     them rises when the rest is overfitted. The fit does not end before its iterates are calm too. Of the rules tried it
     did best on pictures and noise that none had seen (notebook 13).
 
     It compares pixels of the image with those of the measurement, so it means nothing with an operator of your own,
     such as a blur: `fit` refuses it there. `calm` watches the iterates alone.
     """
-    fitted, watched = held_out(torch.ones_like(noisy[:1]), 1 / 50, seed)
-    held = Rule("held-out pixels", Residual(noisy, watched, "average"), Lowest(100))
-    return Mask(fitted), Later(held, Rule("moving variance", MovingVariance(20), Lowest(200)))
+    fitted, watched = held_out(torch.ones_like(noisy[:1]), share, seed)
+    held = Rule("held-out pixels", Residual(noisy, watched, "average"), Lowest(patience))
+    return Mask(fitted), Later(held, calm(window, calm_patience))
 
 
 def counted(iterations: int) -> Rule:

@@ -207,7 +207,7 @@ def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
     assert (later.kept, later.stopped, later.gap) == (300, 500, 60 - 30)
 
 
-def test_round_two_judges_what_the_rule_keeps(tmp_path, monkeypatch):
+def test_an_arm_is_judged_by_what_the_rule_keeps(tmp_path, monkeypatch):
     runs_ = front.AGAIN.runs("laptop")
     assert len({str(run.configuration) for run in runs_}) == len(runs_)  # no arm is another's double
     papers = next(run for run in runs_ if "denoising/the-paper" in run.name)
@@ -216,50 +216,20 @@ def test_round_two_judges_what_the_rule_keeps(tmp_path, monkeypatch):
     curves = {"iteration": iterations, "held_average": [abs(i - 200) for i in iterations], "psnr": [20.0] * 60}
     curves |= {"psnr_average": [i / 10 for i in iterations], "seconds": [i / 20 for i in iterations]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {papers: {"curves": curves}})
-    (row,) = front.kept(front.ROUND_2, tmp_path).reset_index().to_dict("records")
+    (row,) = front.kept(front.CELLS, tmp_path).reset_index().to_dict("records")
     assert (row["arm"], row["psnr"], row["stopped"], row["seconds"]) == (front.PAPERS, 20.0, 300, 15.0)
     assert row["best"] == 60.0
 
 
-def test_without_noise_round_two_has_one_count_for_all_pictures_of_an_arm(tmp_path, monkeypatch):
+def test_without_noise_an_arm_has_one_count_for_all_pictures(tmp_path, monkeypatch):
     coffee, brick = (front.again(front.Cell("restoration", front.PAPERS, image)) for image in ("coffee", "brick"))
     later = {"iteration": [50, 100, 150], "psnr_average": [20.0, 29.0, 30.0], "seconds": [5.0, 10.0, 100.0]}
     sooner = later | {"psnr_average": [20.0, 40.0, 36.0]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {coffee: {"curves": later}, brick: {"curves": sooner}})
-    found = front.at_one_count(front.ROUND_2, tmp_path)
+    found = front.at_one_count(front.CELLS, tmp_path)
     assert list(found.stopped) == [100, 100]  # the mean is 34.5 there, 33 at the end
     assert (list(found.psnr), list(found.best)) == ([29.0, 40.0], [30.0, 40.0])
     assert 10 <= found.seconds.iloc[0] < 30  # the pause at the end is not the fit's
-
-
-def test_round_three_compares_arms_after_equal_seconds(tmp_path, monkeypatch):
-    iterations = [100, 200, 300, 400]
-    curves = {"iteration": iterations, "psnr_average": [i / 10 for i in iterations]}
-
-    def made(arm, a_step, better):
-        run = front.at_512(front.Cell("denoising", arm, "brick"))
-        psnr = [value + better for value in curves["psnr_average"]]
-        return {run: {"curves": curves | {"psnr_average": psnr, "seconds": [a_step * i for i in iterations]}}}
-
-    every = made("recommended", 0.5, 0) | made("64 filters", 1.0, 15) | made("3 scales", 0.25, 1)
-    monkeypatch.setattr(study, "finished", lambda runs, folder: every)
-    found = front.in_equal_time(tmp_path).brick
-    assert found.to_dict() == {"3 scales": 41, "recommended": 40, "64 filters": 35}  # at iterations 400, 400, 200
-
-
-def test_a_size_of_round_four_counts_when_all_its_pictures_are_done(tmp_path, monkeypatch):
-    curves = {"iteration": [10, 20], "held_average": [2, 1], "psnr": [0, 0], "seconds": [1, 2]}
-    half = front.SIGMAS[1]
-    runs_ = [run for run, cell in front.ROUND_4.items() if cell.arm == half]
-    found = {run: {"curves": curves | {"psnr_average": [10, 30]}} for run in runs_}
-    monkeypatch.setattr(study, "finished", lambda runs, folder: {run: found[run] for run in runs if run in found})
-    assert front.by_perturbation(tmp_path).loc[half].to_dict() == {"128 × 128": 30, "512 × 512": 30, "mean": 30}
-    del found[runs_[0]]  # of 128 × 128
-    assert front.by_perturbation(tmp_path).loc[half].isna().to_dict() == {
-        "128 × 128": True,
-        "512 × 512": False,
-        "mean": True,
-    }
 
 
 def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
@@ -277,25 +247,10 @@ def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
 @pytest.mark.parametrize("task", front.FAMILIES)
 def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
     arm, family = front.chosen(front.beside_the_papers(task)).name, front.FAMILIES[task]
-    network, settings = front.changed(front.ARMS_AGAIN[task][arm], family.settings, padding=family.padding)
+    network, settings = front.changed(front.ARMS[task][arm], family.settings, padding=family.padding)
     ours = presets.recommended(task)
     assert ours.network == network
     assert Varied(**vars(ours.of(settings.iterations).settings)) == settings
-
-
-def test_denoising_is_perturbed_by_half_from_the_size_on_that_the_rule_finds():
-    below = {}
-    for size in front.SIZES:
-        mean = front.kept(front.of_task(front.ROUND_4 | front.ROUND_5, size)).psnr.groupby("arm").mean()
-        below[int(size)] = mean[front.SIGMAS[0]] - mean[front.SIGMAS[1]]
-    smallest = min(side for side, loss in below.items() if loss <= 0.1)
-    for side in below:
-        task = presets.denoising((side, side))
-        assert presets.recommended(task).settings.sigma_p == (1 / 30 if side < smallest else 1 / 60)
-
-
-def test_the_iterations_of_restoration_are_what_larger_pictures_need():
-    assert presets.recommended("restoration").settings.iterations == front.enough(front.by_count())
 
 
 def test_a_fit_usually_ends_where_the_rule_ended_those_of_the_unseen_set():

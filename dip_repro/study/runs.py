@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -34,19 +35,26 @@ from dip_repro.study.tasks import (
     SuperResolution,
     Target,
 )
-from dip_repro.study.variants import strategies
+from dip_repro.study.variants import Varied, strategies
 
 RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
 
 
-# What a record's configuration says of the rule that ends a run.
-STOPS: dict[str, dict] = {"": {}, "variance": {"early": True}, "held-out": {"stop": "held-out"}}
+def numbers(rule: Callable) -> dict:
+    """Return the numbers that a rule of `stopping` is made with, by name: its defaults, without the seed."""
+    given = inspect.signature(rule).parameters.values()
+    return {each.name: each.default for each in given if each.default is not each.empty and each.name != "seed"}
+
+
+# The rules that may end a run, with all that decides when they do and what they keep.
+STOPS: dict[str, dict] = {"": {}, "variance": numbers(stopping.calm), "held-out": numbers(stopping.recommended)}
 
 
 @dataclass(frozen=True)
 class Run:
     """One fit, and which of its images is scored.
 
+    freeze : the freeze of the readings by which it is declared, by its number in docs/history.md; 0: before the first.
     scored : "image", the last iterate, or "average", the exponential average of the iterates.
     stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. With
     a rule, the run's average is what the rule keeps.
@@ -71,6 +79,7 @@ class Run:
     seed: int = 0
     scored: str = "image"
     stop: str = ""
+    freeze: int = 1
 
     def __post_init__(self):
         if self.stop not in STOPS:
@@ -79,27 +88,25 @@ class Run:
     @property
     def configuration(self) -> dict:
         """Everything that decides the outcome, as JSON holds it."""
-        parts = {"network": self.network, "settings": self.settings, "task": self.task}
-        configuration: dict = {name: plain(part) for name, part in parts.items()}
-        configuration["settings"] = {"perturbation": "fixed"} | configuration["settings"]
-        configuration["task"] = {"kind": type(self.task).__name__} | configuration["task"]
-        configuration |= {"seed": self.seed, "scored": self.scored}
-        return configuration | STOPS[self.stop]
+        varied = plain(self.settings if isinstance(self.settings, Varied) else Varied(**vars(self.settings)))
+        return {
+            "network": {"kind": type(self.network).__name__} | plain(self.network),
+            "settings": varied,
+            "task": {"kind": type(self.task).__name__} | plain(self.task),
+            "seed": self.seed,
+            "scored": self.scored,
+            "stop": {"rule": self.stop} | STOPS[self.stop],
+        }
 
 
 def plain(part) -> dict:
-    """Return a dataclass as JSON holds it.
+    """Return a dataclass as JSON holds it: a tuple is a list, and an infinite number, a bound that is none, is null."""
 
-    A field added after the first records has a "neutral" value: the one that those records were made with. At that
-    value the field is left out, so that the keys of older records stay valid.
-    """
-    values = {f.name: getattr(part, f.name) for f in fields(part)}
-    later = {f.name: f.metadata["neutral"] for f in fields(part) if "neutral" in f.metadata}
-    return {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if name not in later or value != later[name]
-    }
+    def as_json(value):
+        infinite = isinstance(value, float) and math.isinf(value)
+        return None if infinite else list(value) if isinstance(value, tuple) else value
+
+    return {field.name: as_json(getattr(part, field.name)) for field in fields(part)}
 
 
 def problem_of(run: Run) -> Problem:
@@ -108,9 +115,9 @@ def problem_of(run: Run) -> Problem:
     if problem.z is None:
         problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
     if run.stop == "variance":
-        problem.stop = stopping.calm()
+        problem.stop = stopping.calm(**STOPS[run.stop])
     elif run.stop == "held-out":
-        problem.operator, problem.stop = stopping.recommended(problem.measurement, run.seed)
+        problem.operator, problem.stop = stopping.recommended(problem.measurement, run.seed, **STOPS[run.stop])
         problem.measurement = problem.operator(problem.measurement)
     return problem
 
@@ -202,6 +209,7 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
     record: dict = {
         "schema": records.SCHEMA,
         "name": run.name,
+        "freeze": run.freeze,
         "key": records.key(run.configuration),
         "configuration": run.configuration,
         "inputs": input_hashes(problem),

@@ -130,8 +130,6 @@ def find(name: str) -> Table:
 def counted(name: str, folder: Path = RESULTS) -> tuple[list[dict], list[str]]:
     """Return the records of a table or an experiment that answer a declared run, and a sentence for each other one."""
     found, refused = records.load_all(folder / name)
-    newer, damaged = records.load_all(folder / denoising.THIRD / name)
-    found, refused = found | newer, refused + damaged
     answers = []
     for record in found.values():
         try:
@@ -187,9 +185,7 @@ def row(record: dict) -> tuple:
     scores, run, provenance = record["scores"], record["run"], record["provenance"]
     precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
     of_run = run["iterations"], run["seconds"], provenance["device"] + precision
-    earlier = any(record["name"] == run.name for runs in EARLIER.values() for run in runs.values())
-    freeze = "second" if earlier else "fourth" if record["name"].startswith(restoration.FOURTH) else "third"
-    return scores["image"], scores["average"], records.score(record), freeze, *of_run
+    return scores["image"], scores["average"], records.score(record), record["freeze"], *of_run
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:

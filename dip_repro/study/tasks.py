@@ -180,9 +180,9 @@ class Restoration:
     missing: float = 0.5
     masked: str | None = None
     normalise: str = "all"
-    known: str = field(default="drawn", metadata={"neutral": "drawn"})
-    mask_seed: int | None = field(default=None, metadata={"neutral": None})
-    black_known: float = field(default=0.0, metadata={"neutral": 0.0})
+    known: str = "drawn"
+    mask_seed: int | None = None
+    black_known: float = 0.0
 
     def problem(self, seed: int) -> Problem:
         truth = open_at(self.image, self.side)
@@ -251,9 +251,9 @@ class SuperResolution:
     side: int | None = None
     a: int = 2
     multiple: int = 32
-    phase: float = field(default=0.0, metadata={"neutral": 0.0})
-    border: str = field(default="replicate", metadata={"neutral": "replicate"})
-    x0_by: str = field(default="pillow", metadata={"neutral": "pillow"})
+    phase: float = 0.0
+    border: str = "replicate"
+    x0_by: str = "pillow"
 
     def problem(self, seed: int) -> Problem:
         truth = images.crop_to_multiple(open_at(self.image, self.side), self.multiple)

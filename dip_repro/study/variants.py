@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -19,8 +19,8 @@ class Varied(Settings):
     """Settings, and such changes."""
 
     perturbation: str = "fixed"  # or "walk": each z' is the next z (reading 3)
-    schedule: str = field(default="constant", metadata={"neutral": "constant"})  # or "cosine" (reading 21)
-    weight_noise: float = field(default=0.0, metadata={"neutral": 0.0})  # σ, added to each weight at each step: SGLD
+    schedule: str = "constant"  # or "cosine" (reading 21)
+    weight_noise: float = 0.0  # σ, added to each weight at each step: SGLD
 
     def __post_init__(self):
         super().__post_init__()

@@ -17,16 +17,14 @@ from dip_repro.study.experiments.denoising import (
     DENOISING,
     DENOISING_50,
     LONGER_DENOISING,
-    RECOMMENDED,
     SECOND,
     START,
     STOPPED_EARLY,
-    THIRD,
 )
 from dip_repro.study.experiments.enhancement import ENHANCEMENT
 from dip_repro.study.experiments.failures import FAILURES
 from dip_repro.study.experiments.flash import FLASH
-from dip_repro.study.experiments.front import AGAIN, FRONT, LARGE, LARGER, PERTURBATION, PHOTOS
+from dip_repro.study.experiments.front import AGAIN, PHOTOS
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
@@ -55,8 +53,7 @@ DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
     *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
-    *(FRONT, AGAIN, LARGER, LARGE, PERTURBATION, PHOTOS),
-    *(RECOMMENDED, LONGER_DENOISING, RECOMMENDED_RESTORATION, BLACK_MISSING, RECOMMENDED_SR4),
+    *(AGAIN, PHOTOS, LONGER_DENOISING, RECOMMENDED_RESTORATION, BLACK_MISSING, RECOMMENDED_SR4),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
 
@@ -79,9 +76,7 @@ def matching(wanted: str, profile: str) -> tuple[Run, ...]:
     if "/" not in wanted:
         return find(wanted).runs(profile)
     every = {run.name: run for experiment in DECLARED for run in experiment.profiles.get(profile, ())}
-    found = tuple(
-        r for name, r in every.items() if fnmatch.fnmatch(name.removeprefix(THIRD), wanted.removeprefix(THIRD))
-    )
+    found = tuple(run for name, run in every.items() if fnmatch.fnmatch(name, wanted))
     if not found:
         near = difflib.get_close_matches(wanted, every, n=1, cutoff=0)
         raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")

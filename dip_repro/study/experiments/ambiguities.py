@@ -20,7 +20,7 @@ from dip_repro.study.variants import Varied
 
 BASE = "base"
 # The rounds, and the folders of their records.
-STUDY, WIDE, DECISIVE, LARGE = "study", "study-wide", "study-decisive", "study-large"
+STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"
 PICTURES = "study-pictures"
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
@@ -62,6 +62,7 @@ class Arm:
             replace(Varied(**settings), **self.changes.get("settings", {})),
             seed,
             task["scored"],
+            freeze=0,
         )
 
     def cells(self, name: str) -> list[tuple[Run, Cell]]:
@@ -134,7 +135,6 @@ TITLES = {
     WIDE: "The decisive readings again, with the paper's widths",
     PICTURES: "The readings that cost most, as pictures",
     DECISIVE: "Those of the released code again, with the paper's widths and its counts, at 128 × 128",
-    LARGE: "Super-resolution with PyTorch's defaults of 2017, at 256 × 256",
 }
 
 
@@ -199,7 +199,7 @@ def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
 
 def again(folder: Path = RESULTS) -> pd.DataFrame:
     """Return `effects` of the rounds with the paper's widths; of a reading in two of them, those of larger pictures."""
-    every = pd.concat([effects(folder, name) for name in (WIDE, DECISIVE, LARGE)], ignore_index=True)
+    every = pd.concat([effects(folder, name) for name in (WIDE, DECISIVE)], ignore_index=True)
     newest = every.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
     return newest.infer_objects()  # a round without records has columns of no type
 

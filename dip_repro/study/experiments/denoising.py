@@ -33,22 +33,20 @@ START = Experiment(
 
 
 PAPERS = PAPER["denoising"]
-# Two such fits take at most a third of the paper's compute: a step takes a sixth of the time (notebook 19).
-OURS = recommended("denoising").of(1600)
-# One fit, of a third. At 512 × 512 half of the perturbation keeps as much in fewer iterations (notebook 19, round 4).
+# One such fit takes at most a third of the paper's compute.
 LONGER = recommended("denoising from 512²").of(3400)
-THIRD = "third/"  # the folder of what the third freeze changed
+SUPERSEDED = "superseded/"  # the folder of cells as an earlier freeze declared them
 
 
 def published(
-    table: str, sigma: int, seed: int, how: Preset = PAPERS, stop: str = "", folder: str = ""
+    table: str, sigma: int, seed: int, how: Preset = PAPERS, stop: str = "", freeze: int = 1
 ) -> dict[str, Run]:
     """Return the runs of a table by image, on the noisy images that the authors published."""
 
     def run(image: str) -> Run:
         files = f"{COLOUR}/{sigma}/{image}"
         task = Denoising(f"{files}_GT.png", sigma_8bit=sigma, noisy=f"{files}_noisy.png")
-        return Run(f"{folder}{table}/{image}", task, how.network, how.settings, seed, "average", stop)
+        return Run(f"{table}/{image}", task, how.network, how.settings, seed, "average", stop, freeze)
 
     return {image: run(image) for image in DENOISED}
 
@@ -62,16 +60,14 @@ TABLES = {
         50,
         seed=0,
         how=replace(PAPERS, settings=Settings(1800, sigma_p=1 / 20, rollback_ratio=FIVE_DB)),
-        folder=THIRD,
+        freeze=3,
     ),
-    "recommended-25": published("recommended-25", 25, seed=0, how=OURS, stop="held-out"),
-    "recommended-second-25": published("recommended-second-25", 25, seed=1, how=OURS, stop="held-out"),
     "longer-25": published("longer-25", 25, seed=0, how=LONGER, stop="held-out"),
     "denoising-second-25": published("denoising-second-25", 25, seed=1),
     "denoising-50-stopped": published("denoising-50-stopped", 50, seed=0, stop="variance"),
     "denoising-second-50-stopped": published("denoising-second-50-stopped", 50, seed=1, stop="variance"),
 }
-EARLIER = {"denoising-50": published("denoising-50", 50, seed=0)}
+EARLIER = {"denoising-50": published(f"{SUPERSEDED}denoising-50", 50, seed=0)}
 
 
 def small(name: str, image: str, channels: int, seed: int) -> Run:
@@ -121,12 +117,6 @@ STOPPED_EARLY = Experiment(
     "σ = 50, stopped by the rule of notebook 13: two runs each",
     "Table of denoising, project page: σ = 50",
     {"paper": (*TABLES["denoising-50-stopped"].values(), *TABLES["denoising-second-50-stopped"].values())},
-)
-RECOMMENDED = Experiment(
-    "recommended-denoising",
-    "σ = 25 with the recommended setting: two runs each",
-    "Table of denoising, Sec. 4; the column of ours",
-    {"paper": (*TABLES["recommended-25"].values(), *TABLES["recommended-second-25"].values())},
 )
 LONGER_DENOISING = Experiment(
     "longer-denoising",

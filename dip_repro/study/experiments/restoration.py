@@ -9,7 +9,7 @@ from dip_repro.presets import Preset, preset, recommended
 from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.experiments import denoising
-from dip_repro.study.experiments.denoising import THIRD
+from dip_repro.study.experiments.denoising import SUPERSEDED
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Restoration
 
@@ -25,7 +25,6 @@ RESTORED = (
 # 8.7 dB below the authors' output, but 0.2 dB above it without these 511 pixels. So the fourth freeze draws for each
 # black pixel whether it is known, with 1/2, as the authors' mask did. Expected: `peppers256` gains 8 dB, `montage` 0.5.
 BLACK = ("boat", "couple", "fingerprint", "montage", "peppers256")  # these have black pixels
-FOURTH = "fourth/"  # the folder of what the fourth freeze changed
 
 
 def published(image: str, black_known: float = 0.0) -> Restoration:
@@ -43,30 +42,30 @@ PAPERS = preset("restoration", "paper", channels=1)
 OURS = recommended("restoration", channels=1)
 
 
-def table(name: str, how: Preset, seed: int = 0, scored: str = "image", black_known: float = 0.0) -> dict[str, Run]:
-    """Return the runs of a table by image."""
+def table(name: str, how: Preset, seed: int = 0, scored: str = "image", freeze: int = 4) -> dict[str, Run]:
+    """Return the runs of a table by image, as that freeze has them."""
 
     def run(image: str) -> Run:
-        return Run(f"{name}/{image}", published(image, black_known), how.network, how.settings, seed, scored)
+        changed = freeze == 4 and image in BLACK
+        task = published(image, black_known=0.5 if changed else 0.0)
+        return Run(
+            f"{name}/{image}", task, how.network, how.settings, seed, scored, freeze=4 if changed else min(freeze, 3)
+        )
 
     return {image: run(image) for image in RESTORED}
 
 
-def fourth(name: str, how: Preset, seed: int = 0, scored: str = "image", folder: str = "") -> dict[str, Run]:
-    """Return the runs of a table as the fourth freeze has them; `folder` has those that it does not change."""
-    changed = table(f"{FOURTH}{name}", how, seed, scored, black_known=0.5)
-    return table(f"{folder}{name}", how, seed, scored) | {image: changed[image] for image in BLACK}
-
-
 SEEDS = {"recommended-restoration-50": 0, "recommended-second-restoration-50": 1}  # of the two runs of ours
-TABLES = {"restoration-50": fourth("restoration-50", PAPERS, folder=THIRD)} | {
-    name: fourth(name, OURS, seed, "average") for name, seed in SEEDS.items()
+TABLES = {"restoration-50": table("restoration-50", PAPERS)} | {
+    name: table(name, OURS, seed, "average") for name, seed in SEEDS.items()
 }
-EARLIER = {"restoration-50": table("restoration-50", Preset(GREY, restoration_settings(11000)))}  # by the second freeze
+EARLIER = {
+    "restoration-50": table(f"{SUPERSEDED}restoration-50", Preset(GREY, restoration_settings(11000)), freeze=2),
+}
 ALL_MISSING = {  # before the fourth freeze
     (name, image): run
     for name, seed in SEEDS.items()
-    for image, run in table(name, OURS, seed, "average").items()
+    for image, run in table(f"{SUPERSEDED}{name}", OURS, seed, "average", freeze=3).items()
     if image in ("montage", "peppers256")
 }
 BLACK_MISSING = Experiment(
