@@ -22,6 +22,7 @@ from dip_repro.settings import Settings
 from dip_repro.study import experiments, figures, records, runs
 from dip_repro.study.runs import Run
 from dip_repro.study.tasks import Denoising, Enhancement, Jpeg, Restoration
+from dip_repro.study.variants import Varied
 
 TINY = Run(
     "tiny/one",
@@ -232,3 +233,20 @@ def test_runs_of_two_seeds_can_share_one_mask():
     masked = [Restoration("camera", side=32, mask_seed=0).problem(seed).measurement for seed in (0, 1)]
     assert torch.equal(*masked)
     assert not torch.equal(masked[0], Restoration("camera", side=32).problem(1).measurement)
+
+
+def test_a_key_holds_all_that_decides_when_a_run_ends(monkeypatch):
+    stopped = replace(TINY, stop="held-out")
+    assert stopped.configuration["stop"].keys() == {"rule", "share", "patience", "window", "calm_patience"}
+    before = records.key(stopped.configuration)
+    for number in runs.STOPS["held-out"]:
+        with monkeypatch.context() as changed:
+            changed.setitem(runs.STOPS, "held-out", runs.STOPS["held-out"] | {number: 7})
+            assert records.key(stopped.configuration) != before
+
+
+def test_equal_settings_have_one_key_however_they_are_written():
+    assert records.key(replace(TINY, settings=Varied(20)).configuration) == records.key(TINY.configuration)
+    assert records.key(replace(TINY, settings=Varied(20, weight_noise=0.1)).configuration) != records.key(
+        TINY.configuration
+    )

@@ -296,7 +296,7 @@ def test_wrong_parameters_are_told():
 def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypatch):
     rules = []
 
-    def falls_then_rises() -> Rule:
+    def falls_then_rises(**numbers) -> Rule:
         values = iter([3, 2, 1, 2, 3, 4, 5, 6, 7, 8])
         rules.append(Rule("spy", lambda image, average: next(values), Lowest(20), "average"))
         return rules[-1]
@@ -306,7 +306,7 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
     assert rules[0].iteration == 30 and record["run"]["iterations"] == 50 and record["run"]["stopped"] == rules[0].why
     history = records.history(record).set_index("iteration")
     assert record["scores"]["average"] == pytest.approx(history.psnr_average[30], abs=1e-3)
-    assert record["configuration"]["early"] and "early" not in replace(SHORT, stop="").configuration
+    assert record["configuration"]["stop"] == {"rule": "variance", "window": 20, "patience": 50}
     assert perform(replace(SHORT, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
     assert not list(tmp_path.rglob("*.checkpoint"))
     with pytest.raises(UserError, match="'never' is not one of , variance, held-out"):

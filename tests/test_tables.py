@@ -32,6 +32,7 @@ def write(folder, run, image_db, average_db, picture=None, precision="float32"):
     record = {
         "schema": records.SCHEMA,
         "name": run.name,
+        "freeze": run.freeze,
         "key": records.key(run.configuration),
         "configuration": run.configuration,
         "inputs": {},
