@@ -205,10 +205,10 @@ def test_selection_is_by_experiment_or_pattern():
     assert campaign.select(["start"], "quick") == list(experiments.find("start").runs("quick"))
     assert [run.name for run in campaign.select(["text", "restoration-50/house"], "paper")] == [
         "text/paper",
-        "third/restoration-50/house",
+        "restoration-50/house",
     ]
     assert len(campaign.select(["start", "start/quick"], "quick")) == 1
-    with pytest.raises(UserError, match="did you mean third/restoration-50/house"):
+    with pytest.raises(UserError, match="did you mean restoration-50/house"):
         campaign.select(["restoration-50/hose"], "paper")
 
 
