@@ -17,7 +17,7 @@ import pandas as pd
 
 from dip_repro.networks import NetworkConfig, ResNetConfig
 from dip_repro.runtime import written_whole
-from dip_repro.study import experiments, records, runs, tables
+from dip_repro.study import experiments, published, records, runs, tables
 from dip_repro.study.experiments.denoising import SUPERSEDED
 from dip_repro.study.no_prior import PixelsConfig
 
@@ -49,6 +49,20 @@ def rest(record: dict) -> dict:
     return {name: part for name, part in record.items() if name not in ("schema", "name", "key", "configuration")}
 
 
+def rekey(path: Path, keys: dict[str, tuple[str, str]]) -> None:
+    """Give the scores that are stored by the old keys of records their new keys, and the new names of the runs."""
+    if not path.exists():
+        return
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    for i, row in frame[frame.key.isin(keys)].iterrows():
+        frame.loc[i, "key"], name = keys[str(row.key)]
+        if "method" in frame:
+            place, _, which = name.rpartition("/")
+            frame.loc[i, "method"] = place + which.removeprefix(str(row.image))
+    with written_whole(path) as partial:
+        frame.to_csv(partial, index=False)
+
+
 def migrate(folder: Path) -> None:
     """Bring every record below `folder` to today's schema, and the scores that are stored by their keys."""
     every = [run for e in experiments.DECLARED for profile in e.profiles.values() for run in profile]
@@ -71,19 +85,15 @@ def migrate(folder: Path) -> None:
             print(f"{path}: {target} exists")
             continue
         head = {"schema": records.SCHEMA, "name": run.name, "freeze": run.freeze, "key": records.key(run.configuration)}
-        keys[record["key"]] = head["key"]
+        keys[record["key"]] = head["key"], run.name
         with written_whole(target) as partial:
             partial.write_text(json.dumps(head | {"configuration": run.configuration} | rest(record), indent=1) + "\n")
         if target != path:
             if path.with_suffix(".png").exists():
                 path.with_suffix(".png").rename(target.with_suffix(".png"))
             path.unlink()
-    stored = folder / tables.DERIVED
-    if stored.exists() and keys:
-        frame = pd.read_csv(stored, dtype={"key": str})
-        frame["key"] = frame.key.map(lambda key: keys.get(key, key))
-        with written_whole(stored) as partial:
-            frame.to_csv(partial, index=False)
+    rekey(folder / tables.DERIVED, keys)
+    rekey(published.FILES, keys)
     print(f"{len(keys)} records brought to schema {records.SCHEMA}")
 
 
