@@ -9,7 +9,7 @@ import torch
 from dip_repro import corruptions, images, metrics
 from dip_repro.metrics import quantise
 from dip_repro.operators import Decimation
-from dip_repro.study import published, runs, tables
+from dip_repro.study import published, records, runs, tables
 from dip_repro.study.tasks import Denoising, Problem, Restoration, SuperResolution
 
 SIGMA = 25
@@ -119,32 +119,32 @@ def test_only_fits_to_the_input_of_a_table_are_compared():
 
 
 def test_what_is_stored_names_cells_of_the_tables_and_their_records():
-    stored = published.read()
-    assert set(stored.columns) == set(published.COLUMNS) and stored.value.notna().all()
-    assert not stored.duplicated([*published.PLACE, "quantity"]).any()
+    every = published.read()
+    assert set(every.columns) == set(published.COLUMNS) and every.value.notna().all()
+    assert not every.duplicated([*published.PLACE, "quantity"]).any()
     cells = {(name, image) for name, table in tables.TABLES.items() for image in table.runs}
-    assert set(zip(stored.table, stored.image, strict=True)) == cells
+    assert set(zip(every.table, every.image, strict=True)) == cells
     # Of each published output, every quantity of its task.
     expected = {Denoising: 3, SuperResolution: 2, Restoration: 5}
     for name, table in tables.TABLES.items():
         for image, run in table.runs.items():
-            rows = stored[(stored.table == name) & (stored.image == image) & (stored.key == "")]
+            rows = every[(every.table == name) & (every.image == image) & (every.key == "")]
             counts = rows.groupby("method").quantity.nunique()
             assert dict(counts) == dict.fromkeys(published.published(run.task), expected[type(run.task)])
 
 
 def test_stored_numbers_are_those_of_the_files(mirror):
     """Of each table the smallest image: every published output of it, and every reconstruction of ours."""
-    stored = published.read().set_index([*published.PLACE, "quantity"])
+    every = published.read().set_index([*published.PLACE, "quantity"])
     tried = {"denoising-25": "hill", "denoising-50": "hill", "restoration-50": "house", "sr4-set5": "bird"}
     tried |= {"sr4-set14": "foreman", "sr8-set5": "head", "sr8-set14": "face"}
     seen = set()
     for where, measured in published.outputs():
-        if tried[where[0]] != where[1] or where not in set(stored.index.droplevel("quantity")):
+        if tried[where[0]] != where[1] or where not in set(every.index.droplevel("quantity")):
             continue
         seen.add(where[0])
         for quantity, (value, error) in measured().items():
-            row = stored.loc[(*where, quantity)]
+            row = every.loc[(*where, quantity)]
             assert row.value == pytest.approx(value, rel=1e-3, abs=2e-4), (where, quantity)
             assert math.isnan(error) or row.standard_error == pytest.approx(error, rel=1e-3)
     assert seen == set(tried)
@@ -167,21 +167,37 @@ def test_only_what_is_not_stored_is_measured(tmp_path, monkeypatch):
     published.write(path=path)
     assert calls == ["bird", "baby"] and path.read_text() == lines
     assert published.by_method("mean error", path=path).bicubic.tolist() == pytest.approx([1 / 3] * 2, abs=1e-4)
-    pd.DataFrame(columns=published.COLUMNS).to_csv(path, index=False)
-    published.write(path=path)
+    published.write(path=stored(path))
     assert len(calls) == 4
 
 
-def test_the_shares_of_a_table_in_short(tmp_path):
-    path = tmp_path / "files.csv"
-    rows = [
-        ("denoising-25", image, "nlm", "", "noise share", share, 0.003) for image, share in {"a": 0.1, "b": 0.3}.items()
-    ]
+def stored(path, *rows):
     pd.DataFrame(rows, columns=published.COLUMNS).to_csv(path, index=False)
-    (row,) = published.shares(path).itertuples(index=False)
-    assert (
-        row[:2] == (2, pytest.approx(0.2)) and row[2] == pytest.approx(0.003 / math.sqrt(2)) and row[3:] == (0.1, 0.3)
-    )
+    return path
+
+
+def test_the_shares_of_a_table_in_short(tmp_path):
+    rows = [
+        ("denoising-25", image, "nlm", "", quantity, value, error)
+        for image, share in {"a": 0.1, "b": 0.3}.items()
+        for quantity, value, error in (("noise share", share, 0.003), ("best match", 10 * share, math.nan))
+    ]
+    found = published.shares("denoising-25", stored(tmp_path / "files.csv", *rows))
+    assert list(found.index) == ["non-local means"]
+    assert found.iloc[0].tolist() == pytest.approx([2, 0.2, 0.003 / math.sqrt(2), 0.1, 0.3, 3])
+
+
+def test_the_iterations_that_the_authors_residual_needs_are_read_off_a_fit(tmp_path, monkeypatch):
+    iterations = list(range(10, 2001, 10))
+    curve = {"iteration": iterations, "loss": [9 / 255**2 * (n / 2000) ** -1.5 for n in iterations]}
+    run = {"key": "k", "curves": curve, "configuration": {"scored": "image"}}
+    averaged = {"key": "l", "curves": curve, "configuration": {"scored": "average"}}
+    monkeypatch.setattr(records, "load_all", lambda folder: ({"run": run, "averaged": averaged}, []))
+    rows = [("deep_prior", "", 4.5), ("sr4-set5", "k", 9.0), ("recommended-sr4-set5", "l", 9.0)]
+    rows = [("sr4-set5", "bird", method, key, "data residual", value, math.nan) for method, key, value in rows]
+    found = published.needed(tmp_path, stored(tmp_path / "files.csv", *rows))
+    assert found.shape == (1, 1) and found.iloc[0, 0] == pytest.approx(2000 * 2 ** (1 / 1.5))
+    assert published.needed(tmp_path, stored(tmp_path / "none.csv", *rows[:1])).empty
 
 
 def test_a_column_takes_the_first_method_that_an_image_has(tmp_path):
@@ -190,8 +206,7 @@ def test_a_column_takes_the_first_method_that_an_image_has(tmp_path):
         ("sr4-set5", image, method, "", "q", value, 0)
         for image, method, value in (("a", "x", 1), ("b", "x", 2), ("b", "y", 3))
     ]
-    pd.DataFrame(rows, columns=published.COLUMNS).to_csv(path, index=False)
-    found = published.beside("q", {"one": ("y", "x"), "none": ("z",)}, path=path).droplevel("table")
+    found = published.beside("q", {"one": ("y", "x"), "none": ("z",)}, path=stored(path, *rows)).droplevel("table")
     assert found.one.to_dict() == {"a": 1, "b": 3} and found.none.isna().all()
 
 

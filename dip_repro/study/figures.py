@@ -10,7 +10,6 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -172,26 +171,6 @@ def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: f
 def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw `ambiguities.drift`: a panel for each task, a line for each reading."""
     return lines({task: dict(table.items()) for task, table in tables.items()}, "PSNR less that of the base (dB)")
-
-
-def against(points: dict[str, pd.DataFrame], margin: float) -> Figure:
-    """Draw the PSNR here against the authors', in dB: a colour for each table, a point for each image, ± `margin`.
-
-    Each frame has the columns authors, scored (filled) and ours (open), NaN where there is none.
-    """
-    figure, ((axis,),) = panels(size=(6.4, 5.6))
-    values = pd.concat(points.values())[["authors", "scored", "ours"]].dropna(how="all", subset=["scored", "ours"])
-    ends = np.array([values.min().min() - 0.7, values.max().max() + 0.7])
-    axis.fill_between(ends, ends - margin, ends + margin, color=GREY, alpha=0.25, linewidth=0)
-    axis.plot(ends, ends, color=GREY, linewidth=0.8)
-    for (title, frame), colour in zip(points.items(), mpl.color_sequences["Dark2"], strict=False):
-        axis.scatter(frame.authors, frame.scored, s=26, color=colour, label=title)
-        axis.scatter(frame.authors, frame.ours, s=34, facecolors="none", edgecolors=colour, linewidths=1)
-    axis.scatter([], [], s=26, color=INK, label="filled: the paper's settings")
-    axis.scatter([], [], s=34, facecolors="none", edgecolors=INK, label="open: our rule")
-    axis.set(xlabel="PSNR of the authors' output (dB)", ylabel="PSNR here (dB)", aspect="equal", xlim=ends, ylim=ends)
-    legend(axis, loc="upper left")
-    return figure
 
 
 def stops(history: pd.DataFrame, kept: dict[str, tuple[int, float]]) -> Figure:

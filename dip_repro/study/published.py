@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -29,6 +30,7 @@ PLACE = ["table", "image", "method", "key"]  # `method` is a published one, or s
 COLUMNS = [*PLACE, "quantity", "value", "standard_error"]
 CLIPPING = 2  # σ: pixels whose truth is nearer to black or white are left out, as clipping changes their noise
 BORDER = 4  # pixels
+FEWEST = 20  # reports of a fit, to draw a line through
 COARSEST = 32  # pixels of the image for one pixel of the deepest scale: so far does padding reach at the least
 INPUTS = {"GT", "noisy", "masked"}  # published files that are no method's output
 # What the pages compare, by task: the method of each column; where it has several, the first that an image has.
@@ -37,7 +39,7 @@ DENOISED = {
     AUTHORS: ("deep_prior",),
     "non-local means": ("nlm",),
     "BM3D": ("bm3d",),
-    "ours, the paper's setting": ("denoising-25", "third/denoising-50", "denoising-50"),
+    "ours, the paper's setting": ("denoising-25", "denoising-50"),
     "ours, recommended": ("longer-25",),
 }
 ENLARGED = {
@@ -52,8 +54,9 @@ ENLARGED = {
 RESTORED = {
     AUTHORS: ("deep_prior",),
     "Papyan et al.": ("papyan",),
-    "ours, recommended": ("fourth/recommended-restoration-50", "recommended-restoration-50"),
-    "ours, the paper's setting": ("third/restoration-50", "restoration-50"),
+    "ours, recommended": ("recommended-restoration-50",),
+    "ours, the paper's setting": ("restoration-50",),
+    "ours, reflection padding": ("superseded/restoration-50",),
 }
 Measured = dict[str, tuple[float, float]]  # value and standard error by quantity; NaN where it has none
 
@@ -238,29 +241,65 @@ def write(folder: Path = RESULTS, path: Path = FILES) -> None:
         pd.DataFrame(rows, columns=COLUMNS).to_csv(partial, index=False, float_format="%.5g")
 
 
-def by_method(quantity: str, *names: str, path: Path = FILES) -> pd.DataFrame:
-    """Return one quantity, a column for each method, a row for each table and image; of all tables or those named."""
+def by_method(quantity: str, *names: str, of: str = "value", path: Path = FILES) -> pd.DataFrame:
+    """Return one quantity, or the standard errors `of` it, a column for each method, a row for each table and image.
+
+    Of all tables, or of those named.
+    """
     frame = read(path)
-    frame = frame[(frame.quantity == quantity) & (frame.table.isin(names or set(frame.table)))]
-    return frame.pivot(index=["table", "image"], columns="method", values="value").rename_axis(columns=None)
+    frame = frame[(frame.quantity == quantity) & frame.table.isin(names or set(frame.table))]
+    return frame.pivot(index=["table", "image"], columns="method", values=of).rename_axis(columns=None)
 
 
-def beside(quantity: str, columns: Mapping[str, tuple[str, ...]], *names: str, path: Path = FILES) -> pd.DataFrame:
+def beside(
+    quantity: str, columns: Mapping[str, tuple[str, ...]], *names: str, of: str = "value", path: Path = FILES
+) -> pd.DataFrame:
     """Return one quantity of the methods of some columns, such as `DENOISED`; NaN where an image has none of them."""
-    frame = by_method(quantity, *names, path=path)
-    return pd.DataFrame({title: frame.reindex(columns=of).bfill(axis=1).iloc[:, 0] for title, of in columns.items()})
+    return in_columns(by_method(quantity, *names, of=of, path=path), columns)
 
 
-def shares(path: Path = FILES) -> pd.DataFrame:
-    """Return the noise share α of each method, by table: how many images, mean and standard error, range."""
-    frame = read(path)
-    groups = frame[frame.quantity == "noise share"].groupby(["table", "method"])
-    return pd.DataFrame(
-        {
-            "images": groups.value.count(),
-            "mean": groups.value.mean(),
-            "standard error": groups.standard_error.agg(lambda each: each.pow(2).sum() ** 0.5 / len(each)),
-            "least": groups.value.min(),
-            "most": groups.value.max(),
-        }
+def in_columns(by_method: pd.DataFrame, columns: Mapping[str, tuple[str, ...]]) -> pd.DataFrame:
+    """Return a frame with one column for each method as one with these columns."""
+    parts = {title: by_method.reindex(columns=list(methods)).bfill(axis=1) for title, methods in columns.items()}
+    return pd.DataFrame({title: part.iloc[:, 0] for title, part in parts.items()})
+
+
+def shares(name: str, path: Path = FILES) -> pd.DataFrame:
+    """Return the noise share α in a table, a row for each column of `DENOISED`: how many images, the mean and its
+    standard error, the range, and the largest `best_match`.
+    """
+    share, error, match = (
+        beside(quantity, DENOISED, name, of=of, path=path)
+        for quantity, of in (("noise share", "value"), ("noise share", "standard_error"), ("best match", "value"))
     )
+    summary = {
+        "images": share.count(),
+        "mean α": share.mean(),
+        "standard error": error.pow(2).sum() ** 0.5 / error.count(),
+        "least": share.min(),
+        "most": share.max(),
+        "best match": match.max(),
+    }
+    return pd.DataFrame(summary).query("images > 0")
+
+
+def needed(folder: Path = RESULTS, path: Path = FILES) -> pd.DataFrame:
+    """Return after how many iterations our fits of super-resolution are as close to x0 as the authors' output.
+
+    By image, a column for each of ours in `ENLARGED` whose last iterate is stored. The loss of the second half of a fit
+    follows a power of the iteration; that line is read off, or extended, at the authors' residual.
+    """
+    found, _ = records.load_all(folder)
+    of_key = {record["key"]: record for record in found.values()}
+    authors, rows = beside("data residual", ENLARGED, path=path)[AUTHORS], {}
+    stored = read(path)
+    for row in stored[(stored.quantity == "data residual") & stored.key.isin(set(of_key))].itertuples():
+        record = of_key[row.key]
+        curve = records.history(record).set_index("iteration").loss
+        later = curve[curve.index >= curve.index.max() / 2]
+        if record["configuration"]["scored"] == "image" and len(later) >= FEWEST:
+            slope, start = np.polyfit(np.log(later.index), np.log(255**2 * later), 1)
+            rows[row.table, row.image, row.method] = math.exp((math.log(authors[row.table, row.image]) - start) / slope)
+    index = pd.MultiIndex.from_tuples(list(rows), names=["table", "image", "method"])
+    wide = pd.Series(list(rows.values()), index, dtype=float).unstack("method")
+    return in_columns(wide, ENLARGED).dropna(axis=1, how="all")
