@@ -27,7 +27,7 @@ def convolution(in_channels: int, filters: int, kernel: int, config, stride: int
     # A 1×1 kernel needs no border; saying "zeros" there spares a copy of the image.
     padding_mode: Literal["zeros", "reflect"] = config.padding if kernel > 1 else "zeros"
     pooled = stride > 1 and config.downsample == "average"
-    kind, stride = (PooledConv2d, 1) if pooled else (nn.Conv2d, stride)
+    kind, stride = (PooledConv2d, 1) if pooled else (nn.Conv2d if kernel > 1 else fast.Pointwise, stride)
     return [
         kind(
             in_channels, filters, kernel, stride, kernel // 2, padding_mode=padding_mode, bias=config.bias_before_norm
@@ -79,11 +79,11 @@ class Up(nn.Module):
             *convolution(in_channels + joined, n_u, k_u, config),
             *convolution(n_u, n_u, 1, config),
         )
-        self.fast = fast.knows(config, k_u)
+        self.fast = fast.convolves_before_upsampling(config, k_u)
 
     def forward(self, x: Tensor, skip: Tensor | None, size: torch.Size) -> Tensor:
         """Return (N, n_u, *size). `size` is (H, W)."""
-        if self.fast and fast.pays(x, size):
+        if self.fast and fast.quarter_is_faster(x, size):
             norm, first, *rest = self.convolve
             x = fast.upsample_join_convolve(x, skip, norm, first)
             for layer in rest:
@@ -106,4 +106,6 @@ class Up(nn.Module):
     def join(self, x: Tensor, skip: Tensor | None) -> Tensor:
         if skip is None:
             return x
-        return torch.cat([x, skip], 1) if self.config.join == "concat" else x + skip
+        if self.config.join == "add":
+            return x + skip
+        return torch.cat([fast.GradientInLayout.apply(part) for part in (x, skip)], 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from dip_repro.runtime import UserError, synchronise
 
 PRECISIONS = ("float32", "tf32", "bfloat16")
+QUARTER_FROM = 2**20  # elements of an up-sampled map; for smaller ones the plain path is faster
 SLOWER = 1.5  # a lower precision that takes so many times as long as float32 is not taken
 
 
@@ -22,16 +24,23 @@ SLOWER = 1.5  # a lower precision that takes so many times as long as float32 is
 # two thirds of the default network's products are in convolutions of this kind.
 
 
-def knows(config, k_u: int) -> bool:
-    """Return whether `upsample_join_convolve` is the same function as the plain way, for these readings."""
+def convolves_before_upsampling(config, k_u: int) -> bool:
+    """Return whether `upsample_join_convolve` computes the block u_i of these readings."""
     readings = (config.upsample, config.align_corners, config.join)
     order = (config.upsample_at, config.skip_from)
     return k_u == 3 and readings == ("bilinear", False, "concat") and order == ("start", "input")
 
 
-def pays(x: Tensor, size: torch.Size) -> bool:
-    """Return whether it is faster for (N, C, h, w) up-sampled to `size`: on the CPU, where sizes are even."""
-    return not x.is_cuda and size == (2 * x.shape[-2], 2 * x.shape[-1]) and min(size) > 2
+def quarter_is_faster(x: Tensor, size: torch.Size) -> bool:
+    """Return whether the quarter-cost path is the faster one for (N, C, h, w) up-sampled to `size`, (H, W).
+
+    A rule by shape and processor, and no measurement, so that the same machine gives the same bits: sides must double,
+    and the map must be large. On a GPU, and for bfloat16 on a CPU with AMX, products cost so little that the plain
+    path is faster (benchmarks/NOTES.md).
+    """
+    if x.is_cuda or size != (2 * x.shape[-2], 2 * x.shape[-1]) or min(size) <= 2 or 4 * x.numel() < QUARTER_FROM:
+        return False
+    return not (torch.is_autocast_enabled("cpu") and has_amx())
 
 
 def upsample_join_convolve(x: Tensor, skip: Tensor | None, norm: nn.Module, convolution: nn.Module) -> Tensor:
@@ -68,22 +77,65 @@ def convolve_upsampled(x: Tensor, weight: Tensor, mode: str = "reflect") -> Tens
 
     The same function as the plain way, up to rounding.
     """
-    between = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), "replicate"), weight.transpose(0, 1).flip(2, 3), stride=2)
-    inner = F.conv2d(between[..., 2:-2, 2:-2], smoothing((1, 3, 3, 1), 4, like=between), groups=len(weight))
+    x, *edges = Edges.apply(x)
+    flipped = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+    between = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), "replicate"), flipped, stride=2)
+    whole = F.conv2d(between, smoothing((1, 3, 3, 1), 4, like=between), groups=len(weight))
     # Up-sampling continues the map beyond its border by replication, the convolution by `mode`. So the outermost
     # rows and columns are done the plain way, from the two that they see.
-    top = F.conv2d(F.pad(up(x[..., :2, :])[..., :2, :], (1, 1, 1, 0), mode), weight)
-    bottom = F.conv2d(F.pad(up(x[..., -2:, :])[..., -2:, :], (1, 1, 0, 1), mode), weight)
-    left = F.conv2d(F.pad(up(x[..., :2])[..., :2], (1, 0, 0, 0), mode), weight)
-    right = F.conv2d(F.pad(up(x[..., -2:])[..., -2:], (0, 1, 0, 0), mode), weight)
-    return torch.cat([top, torch.cat([left, inner, right], -1), bottom], -2)
+    top, bottom, left, right = (up(edge) for edge in edges)
+    top = F.conv2d(F.pad(top[..., :2, :], (1, 1, 1, 0), mode), weight)
+    bottom = F.conv2d(F.pad(bottom[..., -2:, :], (1, 1, 0, 1), mode), weight)
+    left = F.conv2d(F.pad(left[..., :2], (1, 0, 0, 0), mode), weight)
+    right = F.conv2d(F.pad(right[..., -2:], (0, 1, 0, 0), mode), weight)
+    return Framed.apply(whole, top, bottom, left, right)
+
+
+class Edges(torch.autograd.Function):
+    """(N, C, h, w) → itself, its first two and its last two rows, its first two and its last two columns.
+
+    The gradient is added up in place. Autograd would make a map of zeros for each edge, in another layout.
+    """
+
+    PARTS = ((..., slice(2), slice(None)), (..., slice(-2, None), slice(None)), (..., slice(2)), (..., slice(-2, None)))
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> tuple[Tensor, ...]:
+        return x.detach(), *(x[part].clone() for part in Edges.PARTS)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, *edges: Tensor) -> Tensor:
+        gradient = gradient.clone(memory_format=torch.channels_last)
+        for part, edge in zip(Edges.PARTS, edges, strict=True):
+            gradient[part] += edge
+        return gradient
+
+
+class Framed(torch.autograd.Function):
+    """(N, K, H + 2, W + 2) without its border, and with the first and last row, then column, that are given."""
+
+    INNER = (..., slice(1, -1), slice(1, -1))
+    PARTS = ((..., slice(1), slice(None)), (..., slice(-1, None), slice(None)), (..., slice(1, -1), slice(1)))
+    PARTS = (*PARTS, (..., slice(1, -1), slice(-1, None)))
+
+    @staticmethod
+    def forward(ctx, whole: Tensor, *lines: Tensor) -> Tensor:
+        framed = whole[Framed.INNER].clone(memory_format=torch.channels_last)
+        for part, line in zip(Framed.PARTS, lines, strict=True):
+            framed[part] = line
+        return framed
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, ...]:
+        whole = F.pad(gradient[Framed.INNER], (2, 2, 2, 2))
+        return whole, *(gradient[part] for part in Framed.PARTS)
 
 
 def variance_upsampled(x: Tensor) -> Tensor:
     """Return each channel's variance of up(x), (C,), from the small map: the mean of squares is a quadratic form."""
     centred = x - x.mean((0, 2, 3), keepdim=True)  # up(x) has the mean of x
     smoothed = F.conv2d(F.pad(centred, (1, 1, 1, 1), "replicate"), smoothing((3, 10, 3), 16, like=x), groups=x.shape[1])
-    return (centred * smoothed).mean((0, 2, 3))
+    return GradientInLayout.apply(centred * smoothed).mean((0, 2, 3))
 
 
 def smoothing(taps: tuple[int, ...], total: int, like: Tensor) -> Tensor:
@@ -92,7 +144,38 @@ def smoothing(taps: tuple[int, ...], total: int, like: Tensor) -> Tensor:
     return torch.outer(kernel, kernel).expand(like.shape[1], 1, -1, -1).contiguous()
 
 
+# ---- Layout ----------------------------------------------------------------------------------------------------------
+# Maps and weights lie in memory with the channels last, forward and backward: mixed layouts cost more than the products.
+
+
+class GradientInLayout(torch.autograd.Function):
+    """x itself; its gradient is laid out with the channels last. That of a concatenation is a view with gaps."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        return x.detach()  # `view_as` would change the strides
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        return gradient.contiguous(memory_format=torch.channels_last)
+
+
+class Pointwise(nn.Conv2d):
+    """A 1×1 convolution; on the CPU as one matrix product, which with the channels last needs no copy."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.is_cuda:
+            return super().forward(x)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
+
+
 # ---- Precision and compilation ---------------------------------------------------------------------------------------
+
+
+@functools.cache
+def has_amx() -> bool:
+    """Return whether this CPU has AMX, matrix units for bfloat16."""
+    return torch.cpu._is_amx_tile_supported()
 
 
 def precision_that_pays(wanted: str, network: nn.Module, z: Tensor) -> str:
@@ -137,8 +220,6 @@ def evaluator(network: nn.Module, z: Tensor, precision: str, compiled: bool = Fa
     cuda = z.device.type == "cuda"
     # PyTorch's own default is TF32 for convolutions, so that float32 would not be float32.
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
-    if cuda:  # the layout that its tensor cores take
-        nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
 
     def calling(called: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def f(z: Tensor) -> Tensor:

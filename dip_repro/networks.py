@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from dip_repro import fast
 from dip_repro.blocks import Down, Skip, Up, convolution
 from dip_repro.runtime import UserError, stream
 
@@ -123,11 +124,13 @@ class Hourglass(nn.Module):
             if n_s:
                 self.skips[str(i)] = Skip(source, n_s, config.k_s[i], config)
             self.ups.append(Up(config.leaving(i + 1), n_s, config.n_u[i], config.k_u[i], config))
-        self.head = nn.Conv2d(config.leaving(0), config.out_channels, 1)
+        self.head = fast.Pointwise(config.leaving(0), config.out_channels, 1)
         initialise(self, config, seed)
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor) -> Tensor:
         height, width = z.shape[-2:]
+        z = z.contiguous(memory_format=torch.channels_last)
         if self.config.odd_sizes == "canvas":
             multiple = 2**self.config.depth
             z = nn.functional.pad(z, (0, -width % multiple, 0, -height % multiple), mode="reflect")

@@ -1,11 +1,12 @@
 import importlib
 import itertools
+import math
 
 import pytest
 import torch
 from torch import nn
 
-from dip_repro import presets
+from dip_repro import fast, presets
 from dip_repro.blocks import Down, Skip, Up
 from dip_repro.fast import convolve_upsampled, up, variance_upsampled
 from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
@@ -122,13 +123,16 @@ def test_the_inputs():
 @pytest.mark.parametrize("padding", ["reflect", "zeros"])
 @pytest.mark.parametrize("norm_first", [True, False])
 @pytest.mark.parametrize("n_s", [(2, 2, 2), (2, 0, 2)])
-def test_the_shortcut_is_the_same_function(norm_first, n_s, padding):
+def test_the_shortcut_is_the_same_function(norm_first, n_s, padding, monkeypatch):
+    monkeypatch.setattr(fast, "QUARTER_FROM", 0)  # else maps as small as these take the plain path
     config = NetworkConfig.uniform(depth=3, norm_first=norm_first, padding=padding, **SMALL)
     network = Hourglass(NetworkConfig(**{**config.__dict__, "n_s": n_s})).double()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter += torch.rand(parameter.shape, dtype=torch.float64) / 9  # or all of batch norm is 0 and 1
-    z, outputs, gradients = torch.rand(1, 3, 26, 40, dtype=torch.float64), [], []
+    z, outputs, gradients = torch.rand(1, 3, 28, 40, dtype=torch.float64), [], []
+    taken = []
+    monkeypatch.setattr(fast, "convolve_upsampled", lambda *of: taken.append(of) or convolve_upsampled(*of))
     for shortcut in (True, False):
         for block in network.ups:
             assert block.fast or not shortcut
@@ -138,6 +142,7 @@ def test_the_shortcut_is_the_same_function(norm_first, n_s, padding):
         (image * z[:, :1]).sum().backward()
         outputs.append(image)
         gradients.append({n: p.grad for n, p in network.named_parameters() if p.grad is not None})
+    assert len(taken) == 2  # of three levels: one has an odd side
     torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-10)
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-6, atol=1e-10)
@@ -150,6 +155,42 @@ def test_the_convolution_of_an_upsampled_map(size, mode):
     plain = nn.functional.conv2d(nn.functional.pad(up(x), (1, 1, 1, 1), mode), weight)
     torch.testing.assert_close(convolve_upsampled(x, weight, mode), plain)
     torch.testing.assert_close(variance_upsampled(x), up(x).var((0, 2, 3), correction=0))
+
+
+def test_the_quarter_cost_path_is_taken_by_shape_and_processor(monkeypatch):
+    large, doubled = torch.empty(1, 128, 64, 64, device="meta"), torch.Size((128, 128))
+    assert fast.quarter_is_faster(large, doubled)
+    assert not fast.quarter_is_faster(large, torch.Size((127, 128)))
+    assert not fast.quarter_is_faster(large[:, :16], doubled)
+    for amx in (False, True):
+        monkeypatch.setattr(fast, "has_amx", lambda amx=amx: amx)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert fast.quarter_is_faster(large, doubled) != amx
+        assert fast.quarter_is_faster(large, doubled)
+
+
+@pytest.mark.parametrize("least", [0, math.inf])  # on the quarter-cost path, and on the plain one
+def test_maps_and_gradients_have_their_channels_last(least, monkeypatch):
+    monkeypatch.setattr(fast, "QUARTER_FROM", least)
+    network, foreign = Hourglass(NetworkConfig.uniform(width=16, depth=3)), []
+
+    def look(layer, direction, x):
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            foreign.append((type(layer).__name__, direction, tuple(x.shape), x.stride()))
+
+    def hook(layer, given, x):
+        look(layer, "given", given[0])
+        look(layer, "returned", x)
+        x.register_hook(lambda gradient: look(layer, "gradient", gradient))
+
+    for layer in network.modules():
+        if isinstance(layer, nn.LeakyReLU):
+            layer.inplace = False  # else the hook sees the next layer's
+        if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.LeakyReLU) and layer is not network.head:
+            layer.register_forward_hook(hook)
+    network(noise_input(32, (64, 64), seed=0)).square().sum().backward()
+    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in network.parameters() if p.dim() == 4)
+    assert not foreign
 
 
 def test_the_residual_network():
