@@ -115,8 +115,10 @@ class Framed(torch.autograd.Function):
     """(N, K, H + 2, W + 2) without its border, and with the first and last row, then column, that are given."""
 
     INNER = (..., slice(1, -1), slice(1, -1))
-    PARTS = ((..., slice(1), slice(None)), (..., slice(-1, None), slice(None)), (..., slice(1, -1), slice(1)))
-    PARTS = (*PARTS, (..., slice(1, -1), slice(-1, None)))
+    PARTS = (
+        *((..., slice(1), slice(None)), (..., slice(-1, None), slice(None))),
+        *((..., slice(1, -1), slice(1)), (..., slice(1, -1), slice(-1, None))),
+    )
 
     @staticmethod
     def forward(ctx, whole: Tensor, *lines: Tensor) -> Tensor:
@@ -145,7 +147,7 @@ def smoothing(taps: tuple[int, ...], total: int, like: Tensor) -> Tensor:
 
 
 # ---- Layout ----------------------------------------------------------------------------------------------------------
-# Maps and weights lie in memory with the channels last, forward and backward: mixed layouts cost more than the products.
+# Maps and weights lie in memory with the channels last, forward and backward. Mixed layouts cost more than products.
 
 
 class GradientInLayout(torch.autograd.Function):

@@ -126,7 +126,7 @@ class Hourglass(nn.Module):
             self.ups.append(Up(config.leaving(i + 1), n_s, config.n_u[i], config.k_u[i], config))
         self.head = fast.Pointwise(config.leaving(0), config.out_channels, 1)
         initialise(self, config, seed)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor) -> Tensor:
         height, width = z.shape[-2:]
