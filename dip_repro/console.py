@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
@@ -10,8 +11,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-
-from dip_repro.runtime import UserError
 
 
 class Setting(StrEnum):
@@ -34,6 +33,12 @@ class Precision(StrEnum):
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or another device that PyTorch knows")]
 
 
+def say(line: str) -> None:
+    """Print a line; what the terminal cannot show or take does not end the work."""
+    with contextlib.suppress(OSError, ValueError):
+        typer.echo(line)
+
+
 def duration(seconds: float) -> str:
     """Return a time as people say it: in seconds, minutes or hours."""
     if seconds < 120:
@@ -52,9 +57,16 @@ def repeat_ctrl_c(unraisable) -> None:
 def ended(app: Callable[[], object], interrupted: Callable[[], str]) -> None:
     """Run a command line to its end: an error for the user is one line and exit code 1, and so is Ctrl-C."""
     sys.unraisablehook = repeat_ctrl_c
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # what its encoding lacks is shown as "?"
     try:
         app()
-    except UserError as error:
+    except Exception as error:
+        from dip_repro.runtime import UserError  # with PyTorch, which the command that raised it has imported
+
+        if not isinstance(error, UserError):
+            raise
         sys.exit(f"dip-repro: {error}")
     except (KeyboardInterrupt, SystemExit) as end:
         if isinstance(end, SystemExit) and end.code != 130:  # 130 is how Typer ends at Ctrl-C

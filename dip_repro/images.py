@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import math
 import os
+import stat
 import struct
 import warnings
 import zlib
@@ -55,8 +56,8 @@ BESIDE = {
 LARGEST = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)  # pixels; Pillow refuses more
 # What decoders raise for a damaged file; the classes of Pillow and tifffile are among the first two.
 BROKEN = (
-    *(OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, NotImplementedError),
-    *(struct.error, zlib.error, ImageCms.PyCMSError),
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, RuntimeError, AttributeError, ImportError),
+    *(AssertionError, OverflowError, struct.error, zlib.error, ImageCms.PyCMSError),
 )
 PAINTED = 0.2  # how much a painted pixel may differ from the colour named, in each channel
 REGISTRY = DATA / "registry.txt"
@@ -94,18 +95,34 @@ def open_image(name: str | Path) -> Tensor:
             raise UserError(f"{name} comes with {error.name}: pip install 'dip_repro[study]'") from None
     if name in registry():
         return read(fetch(name))
-    if Path(name).exists():
+    if os.path.lexists(name):
         return read(Path(name))
     near = difflib.get_close_matches(name, [*BUNDLED, *BESIDE, *registry()], n=1, cutoff=0.5)
     suggestion = f"did you mean {near[0]}?" if near else f"bundled images are {', '.join([*BUNDLED, *BESIDE])}"
     raise UserError(f"{name}: no file of this name, no bundled image and none of the paper's; {suggestion}")
 
 
+def found(path: Path, kind: str) -> bool:
+    """Return whether there is a "file" or a "folder" of this name.
+
+    Raises
+    ------
+    UserError : it cannot be looked up: a folder that may not be entered, a name that is too long.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be looked up: {getattr(error, 'strerror', None) or error}") from None
+    return stat.S_ISREG(mode) if kind == "file" else stat.S_ISDIR(mode)
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn what a decoder raises within into a UserError that names the picture file `path`."""
-    if not path.is_file():
-        raise UserError(f"{path}: {'a folder, not a picture' if path.is_dir() else 'no such file'}")
+    if not found(path, "file"):
+        raise UserError(f"{path}: {'a folder, not a picture' if found(path, 'folder') else 'no file of this name'}")
     try:
         with warnings.catch_warnings(action="ignore"):  # they are about metadata
             yield
@@ -113,6 +130,8 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(f"{path}: {error}") from None
     except Image.DecompressionBombError:
         raise UserError(f"{path}: claims more than {LARGEST / 1e6:.0f} million pixels: save it smaller") from None
+    except PermissionError:
+        raise UserError(f"{path}: may not be read: change its rights") from None
     except BROKEN as error:
         why = "it is empty" if path.stat().st_size == 0 else next(iter(str(error).splitlines()), type(error).__name__)
         raise UserError(f"{path}: not a PNG, JPEG, WebP or TIFF picture, or a damaged one: {why}") from None
@@ -127,7 +146,10 @@ def read(path: Path) -> Tensor:
         with Image.open(path) as opened:
             opened.verify()  # PNG's checksums, which Pillow skips when it reads
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
+            try:
+                picture = ImageOps.exif_transpose(opened)
+            except BROKEN:  # its EXIF, or the pixels, which come now
+                picture = opened.copy()
         if picture.mode[0] in "IF":
             raise UserError("more than 8 bits a value: save it with 8")
         return as_image(np.asarray(picture.convert("L" if picture.mode in ("1", "L", "LA") else "RGB")))
@@ -141,7 +163,7 @@ def as_image(pixels: np.ndarray) -> Tensor:
     if pixels.dtype.kind in "iu":
         pixels = pixels / (255 if pixels.dtype.itemsize == 1 else 65535)
     if not np.isfinite(pixels).all():
-        raise UserError("the image holds NaN or infinite values: repair them, or mark them missing in a mask")
+        raise UserError("the image holds NaN or infinite values: inpaint fills them in where a mask marks them missing")
     if pixels.min() < 0 or pixels.max() > 1:
         raise UserError(f"pixel values run from {pixels.min():g} to {pixels.max():g}: scale them to [0, 1] first")
     channels_first = np.atleast_3d(pixels).transpose(2, 0, 1)
@@ -206,6 +228,24 @@ def fetch(name: str) -> Path:
         ) from error
 
 
+def distance_to(image: Tensor, colour: str) -> Tensor:
+    """Return how far each pixel of (C, H, W) is from a colour, (1, H, W): the largest difference of its channels."""
+    return (image - torch.tensor(rgb(colour))[:, None, None] / 255).abs().amax(0, keepdim=True)
+
+
+def is_black_or_white(colour: str) -> bool:
+    """Return whether a colour, however it is written, is black or white."""
+    return rgb(colour) in ((0, 0, 0), (255, 255, 255))
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    """Return a colour that is written as people write it, in 8 bits."""
+    try:
+        return ImageColor.getrgb(colour.strip())[:3]
+    except (ValueError, IndexError):
+        raise UserError(f"--missing {colour}: not a colour; write red, white, or #ff00ff") from None
+
+
 def as_mask(image: Tensor, missing: str = "black") -> Tensor:
     """Return a mask (1, H, W), 1 = known, from a picture that shows missing pixels in the colour `missing`.
 
@@ -213,12 +253,8 @@ def as_mask(image: Tensor, missing: str = "black") -> Tensor:
     Another colour ("red", "#ff00ff") may be painted over a copy of the photo: missing is what is within `PAINTED` of
     it, and the pixels beside, where a brush mixes its colour with the photo.
     """
-    try:
-        colour = torch.tensor(ImageColor.getrgb(missing)[:3]) / 255
-    except ValueError:
-        raise UserError(f"--missing {missing}: not a colour; write red, white, or #ff00ff") from None
-    distance = (image - colour[:, None, None]).abs().amax(0, keepdim=True)
-    if missing in ("black", "white"):
+    distance = distance_to(image, missing)
+    if is_black_or_white(missing):
         return (distance >= 0.5).float()
     return 1 - F.max_pool2d((distance < PAINTED).float(), 3, 1, 1)
 

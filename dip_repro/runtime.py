@@ -35,16 +35,24 @@ def stream(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Ge
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
 
-def pick_device(name: str = "auto") -> torch.device:
-    """Return the device called `name`; "auto" is the GPU where there is one."""
-    if name == "auto":
+def pick_device(name: str | torch.device | None = "auto") -> torch.device:
+    """Return the device called `name`, which is there; "auto" and None are the GPU where there is one, else the CPU.
+
+    Raises
+    ------
+    UserError : PyTorch does not know it, or it is not there.
+    """
+    if name is None or name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device {name!r}: this PyTorch sees no GPU; use --device cpu, or a CUDA build of PyTorch")
     try:
-        return torch.device(name)
-    except RuntimeError:
-        raise UserError(f"device {name!r} is not one PyTorch knows; use auto, cpu or cuda") from None
+        device = torch.device(name)
+    except (RuntimeError, TypeError, ValueError):
+        raise UserError(f"device {name!r} is not one PyTorch knows; use auto, cpu, cuda or mps") from None
+    try:
+        torch.zeros(1, device=device).cpu()  # a name that PyTorch knows may be of a device that is not here
+    except (RuntimeError, AssertionError, ImportError, AttributeError, LookupError, TypeError, ValueError):
+        raise UserError(f"device '{device}': this PyTorch sees none; use cpu, or a PyTorch built for it") from None
+    return torch.device("cpu") if device.type == "cpu" else device  # of which there is one, whatever its number
 
 
 @functools.cache
@@ -82,7 +90,8 @@ def written_whole(path: Path) -> Iterator[Path]:
     ------
     UserError : it could not be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    short = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:12]  # as the name itself may be as long as names can be
+    partial = path.with_name(f".{short}.{os.getpid()}.partial")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

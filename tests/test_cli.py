@@ -42,7 +42,7 @@ def wrong(tmp_path, photo):
         (("denoise", "astronaut", "--device", "abacus"), "not one PyTorch knows"),
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
         (("inpaint", photo, tmp_path / "other-size.png"), "give them the same size"),
-        (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel as missing"),
+        (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel is missing"),
         (("study", "run", "restoration"), "did you mean restoration-50"),
     ]
 

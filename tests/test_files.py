@@ -12,10 +12,12 @@ from PIL.Image import Exif
 
 from dip_repro import images
 from dip_repro.photo import files
+from dip_repro.photo.metadata import Metadata
 from dip_repro.runtime import UserError
 
 GRADIENT = np.linspace(0, 255, 20 * 30).reshape(20, 30)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GREY_PROFILE = PROFILE[:16] + b"GRAY" + PROFILE[20:]  # as far as its header says
 
 
 def test_8bit_files_come_back_as_written(tmp_path):
@@ -50,6 +52,10 @@ def test_exif_rotation_is_applied(tmp_path):
 
 def write_text(path):
     path.write_text("not a picture")
+
+
+def write_extra(path):
+    tifffile.imwrite(path, np.zeros((8, 8, 4), np.uint8), photometric="rgb", extrasamples=["unspecified"])
 
 
 def write_two(path):
@@ -87,14 +93,14 @@ def write_huge(path):
         ("missing.png", lambda path: None, "no file of this name"),
         ("empty.png", lambda path: path.touch(), "it is empty"),
         ("text.png", write_text, "not a PNG, JPEG, WebP or TIFF"),
-        ("text.tif", write_text, "not a TIFF"),
+        ("text.tif", write_text, "not a PNG, JPEG, WebP or TIFF"),
         ("nan.tif", lambda path: tifffile.imwrite(path, np.full((8, 8), np.nan, np.float32)), "NaN"),
         ("large.tif", lambda path: tifffile.imwrite(path, np.full((8, 8), 300, np.float32)), "scale them"),
         ("stack.tif", lambda path: tifffile.imwrite(path, np.zeros((2, 8, 8, 8), np.uint8)), "by itself"),
         ("folder.png", lambda path: path.mkdir(), "a folder, not a picture"),
         ("animated.gif", write_two, "holds 2 pictures"),
-        ("cmyk.tif", lambda path: Image.new("CMYK", (8, 8)).save(path), "save it as grey or RGB"),
-        ("palette.tif", lambda path: Image.new("P", (8, 8)).save(path), "save it as grey or RGB"),
+        ("lab.tif", lambda path: Image.new("LAB", (8, 8)).save(path), "save it as grey or RGB"),
+        ("infrared.tif", write_extra, "whose meaning is not said"),
         ("signed.tif", lambda path: tifffile.imwrite(path, np.ones((8, 8), np.int16)), "save it as grey or RGB"),
         ("deflate.tif", lambda path: spoil(path, compression="zlib"), "not a PNG, JPEG, WebP or TIFF"),
         ("spoilt.png", lambda path: spoil(path), "not a PNG, JPEG, WebP or TIFF"),
@@ -110,19 +116,20 @@ def test_bad_files_get_one_sentence(tmp_path, name, make, sentence):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-@pytest.mark.parametrize(("kind", "bits"), [("png", 8), ("tif", 8), ("tif", 16), ("tif", 32)])
+@pytest.mark.parametrize(("kind", "bits"), [("png", 8), ("png", 16), ("tif", 8), ("tif", 16), ("tif", 32)])
 def test_alpha_bits_and_profile_survive(tmp_path, channels, kind, bits):
     values = torch.rand(channels, 9, 7, generator=torch.Generator().manual_seed(0))
     if bits < 32:
         values = (values * (2**bits - 1)).round() / (2**bits - 1)
     colours = 1 if channels < 3 else 3
-    like = files.Picture(values[:colours], values[colours:] if channels in (2, 4) else None, bits, PROFILE)
+    profile = PROFILE if colours == 3 else GREY_PROFILE
+    like = files.Picture(values[:colours], values[colours:] if channels in (2, 4) else None, bits, Metadata(profile))
     path = tmp_path / f"x.{kind}"
-    files.check_name(path, like)
+    files.check_name(path, like, (9, 7))
     files.write(like.pixels, path, like)
     again = files.read(path)
     torch.testing.assert_close(again.pixels, like.pixels, rtol=0, atol=1e-6)
-    assert again.bits == bits and again.profile == PROFILE
+    assert again.bits == bits and again.beside.profile == profile
     assert (again.alpha is None) == (like.alpha is None)
     if like.alpha is not None:
         torch.testing.assert_close(again.alpha, like.alpha, rtol=0, atol=1e-6)
@@ -169,25 +176,31 @@ def test_cmyk_is_read_as_colours_are_seen(tmp_path):
 
 def test_names_that_cannot_hold_a_picture_are_refused(tmp_path, monkeypatch):
     opaque = files.Picture(torch.rand(3, 4, 4))
-    clear, deep = (files.Picture(opaque.pixels, **x) for x in ({"alpha": torch.rand(1, 4, 4)}, {"bits": 16}))
+    options = {"alpha": torch.rand(1, 4, 4)}, {"bits": 16}, {"bits": 32}
+    clear, deep, floats = (files.Picture(opaque.pixels, **x) for x in options)
     (tmp_path / "folder").mkdir()
+    (tmp_path / "folder.png").mkdir()
     (tmp_path / "there.png").touch()
     (tmp_path / "link-to-nothing.png").symlink_to("nothing.png")
     for like, name, sentence in (
         (opaque, "x.gif", "written as .png"),
         (opaque, "no/x.png", "no such folder"),
         (clear, "x.jpg", "no transparency"),
-        (deep, "x.png", "name a .tif"),
+        (deep, "x.webp", "name a .tif"),
+        (floats, "x.png", "name a .tif"),
+        (opaque, "folder", "written as .png"),
+        (opaque, "folder.png", "is a folder"),
+        (opaque, "x" * 300 + ".png", "too long"),
         (opaque, "there.png", "no file is overwritten"),
         (opaque, "link-to-nothing.png", "no file is overwritten"),
         (opaque, "no/../there.png", "no such folder"),
         (opaque, "folder/../there.png", "no file is overwritten"),
     ):
         with pytest.raises(UserError, match=sentence):
-            files.check_name(tmp_path / name, like)
+            files.check_name(tmp_path / name, like, (4, 4))
     monkeypatch.setattr(files.os, "access", lambda *_: False)
     with pytest.raises(UserError, match="cannot be written there"):
-        files.check_name(tmp_path / "x.png", opaque)
+        files.check_name(tmp_path / "x.png", opaque, (4, 4))
 
 
 def test_a_new_name_is_one_that_nothing_has(tmp_path):

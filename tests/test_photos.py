@@ -44,7 +44,7 @@ def test_sizes_and_channels():
     grey = PHOTO[:1]
     assert restore.upscale(grey, 2, of(2, channels=1), device="cpu").done(progress=False).shape == (1, 80, 80)
     assert restore.dejpeg(grey, of(2, channels=1), device="cpu").done(progress=False).shape == (1, 40, 40)
-    with pytest.raises(UserError, match="2 or more"):
+    with pytest.raises(UserError, match="a whole number"):
         restore.upscale(PHOTO, by=1)
 
 
@@ -110,7 +110,7 @@ def test_a_photo_in_tiles_is_restored_tile_by_tile():
         if restoration.finished < 3:
             torch.testing.assert_close(untouched, photo[:, -20:, -20:])  # no tile is done there
     assert seen == [0, 1, 2, 3] and not torch.allclose(restoration.image[:, -20:, -20:], photo[:, -20:, -20:])
-    assert "4 of 4 tiles are done" in restoration.why and restoration.image.shape == photo.shape
+    assert "4 of 4 tiles are done" in restoration.ended and restoration.image.shape == photo.shape
 
 
 def test_the_memory_of_a_finished_fit_is_free_for_the_next():
@@ -154,7 +154,8 @@ def test_an_interrupted_command_writes_the_best_so_far(photo, tmp_path, monkeypa
 
     monkeypatch.setattr(restore.Restoration, "reports", interrupted)
     output = call("denoise", photo, "--iterations", 30, "--device", "cpu").output
-    assert "interrupted" in output and "ended at iteration 30" in output and "at most" in output
+    assert "interrupted: did all 30 iterations" in output and "at most" in output
+    assert [path.name for path in tmp_path.iterdir() if path.name != "photo.png"] == ["photo-restored.png"]
     assert images.open_image(tmp_path / "photo-restored.png").shape == PHOTO.shape
 
 
@@ -198,7 +199,7 @@ def test_commands_write_a_picture_and_say_what_they_do(command, photo, tmp_path)
     more = [mask] if command == "inpaint" else ["--by", 2] if command == "upscale" else []
     out = tmp_path / "out.png"
     output = call(command, photo, *more, "--iterations", 20, "--out", out, "--device", "cpu").output
-    assert "s a step" in output and "is kept" in output
+    assert "s a step" in output and "wrote the running average" in output
     side = 80 if command == "upscale" else 40
     assert images.open_image(out).shape == (3, side, side)
 
@@ -235,14 +236,16 @@ def test_what_was_written_before_is_kept(photo, tmp_path):
 
 
 def test_two_commands_at_once_do_not_write_the_same_file(photo, tmp_path, monkeypatch):
+    begun = restore.Restoration.__iter__
+
     def meanwhile(self):
         (tmp_path / "photo-restored.png").write_text("another command's")
-        return iter(())
+        return begun(self)
 
     monkeypatch.setattr(restore.Restoration, "__iter__", meanwhile)
-    with pytest.raises(UserError, match=r"photo-restored\.png exists"):
-        call("denoise", photo, *FEW)
+    assert "photo-restored-2.png" in call("denoise", photo, *FEW).output
     assert (tmp_path / "photo-restored.png").read_text() == "another command's"
+    assert images.open_image(tmp_path / "photo-restored-2.png").shape == PHOTO.shape
 
 
 FOUR_TILES = """
@@ -250,11 +253,12 @@ import resource, sys
 from pathlib import Path
 import torch
 from dip_repro import cli, images
+from dip_repro.photo import job
 from dip_repro.photo.restore import Restoration
 
 every = Restoration.cut
 Restoration.cut = lambda self, side: every(self, side)[:4]
-cli.REFRESHED = 0
+job.REFRESHED = 0
 images.save(torch.rand(3, 1000, 1500), Path("photo.png"))
 sys.argv = "dip-repro denoise photo.png --tile 128 --iterations 20 --device cpu".split()
 cli.app(standalone_mode=False)

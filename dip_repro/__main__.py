@@ -1,0 +1,5 @@
+"""`python -m dip_repro` is `dip-repro`."""
+
+from dip_repro.cli import main
+
+main()
