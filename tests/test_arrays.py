@@ -222,11 +222,12 @@ def test_a_photo_of_a_small_range_is_stretched_for_the_fit_and_brought_back(part
     narrow[:, 3, 3] = 1  # a bright pixel, which the range leaves out, stays as it is
     run = restore.dejpeg(narrow, restore.recommended("jpeg").of(3), device="cpu")
     seen = run.fit.x0[0]
-    assert -0.1 < seen.quantile(0.002) < 0.1 and 0.9 < seen.quantile(0.998) < 1.1
+    assert 0 <= seen.quantile(0.002) < 0.1 and 0.9 < seen.quantile(0.998) <= 1
     restored = run.done(progress=False)
     assert (restored[:, 3, 3] == 1).all() and restored.min() >= 0
     assert (restored - narrow).abs().mean() < 1 / part
-    torch.testing.assert_close(run.stretch.back(run.stretch.stretched(narrow)), narrow, rtol=0, atol=1e-5)
+    inside = ~run.stretch.outside(narrow)
+    torch.testing.assert_close(run.stretch.back(run.stretch.stretched(narrow))[inside], narrow[inside])
 
 
 def test_a_photo_of_the_whole_range_is_fitted_as_it_is():

@@ -55,7 +55,7 @@ class Stretch(NamedTuple):
         return cls(low - margin, high + margin) if 0 < high - low < NARROW else cls()
 
     def stretched(self, photo: Tensor) -> Tensor:
-        return photo if self == (0, 1) else (photo - self.low) / (self.high - self.low)
+        return photo if self == (0, 1) else ((photo - self.low) / (self.high - self.low)).clamp(0, 1)
 
     def back(self, image: Tensor) -> Tensor:
         return image if self == (0, 1) else image * (self.high - self.low) + self.low
