@@ -58,6 +58,7 @@ class Run:
     scored : "image", the last iterate, or "average", the exponential average of the iterates.
     stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. With
     a rule, the run's average is what the rule keeps.
+    also_at : iterations at which the image that is scored is stored besides, as <name>-at-<iteration>.png.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Run:
     scored: str = "image"
     stop: str = ""
     freeze: int = 1
+    also_at: tuple[int, ...] = ()
 
     def __post_init__(self):
         if self.stop not in STOPS:
@@ -186,7 +188,10 @@ def perform(
     how = {"checkpoint": None if run.stop else checkpoint, "progress": progress}
     problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
     with contextlib.closing(iter(fitting)) as reports:
-        for _ in reports:
+        for report in reports:
+            if report.iteration in run.also_at:
+                so_far = report.image if run.scored == "image" else report.average
+                images.save(so_far.cpu(), path.with_name(f"{path.stem}-at-{report.iteration}.png"))
             if time.time() > until:
                 break
     if not fitting.stopped:

@@ -28,6 +28,7 @@ from dip_repro.study.experiments.front import AGAIN, PHOTOS
 from dip_repro.study.experiments.impedance import IMPEDANCE
 from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
 from dip_repro.study.experiments.jpeg import JPEG
+from dip_repro.study.experiments.library_2017 import LIBRARY_2017
 from dip_repro.study.experiments.preimage import PREIMAGE
 from dip_repro.study.experiments.restoration import (
     BLACK_MISSING,
@@ -51,7 +52,18 @@ RESTORATIONS = (
 )
 DECLARED = (
     *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
-    *(SUPER_RESOLUTION_SET14, AS_IN_2017, PIXELS, TUNING, STOPPING, UNSEEN, SHOWN, IMPEDANCE, ARCHITECTURES),
+    *(
+        SUPER_RESOLUTION_SET14,
+        AS_IN_2017,
+        LIBRARY_2017,
+        PIXELS,
+        TUNING,
+        STOPPING,
+        UNSEEN,
+        SHOWN,
+        IMPEDANCE,
+        ARCHITECTURES,
+    ),
     *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
     *(AGAIN, PHOTOS, LONGER_DENOISING, RECOMMENDED_RESTORATION, BLACK_MISSING, RECOMMENDED_SR4),
 )
