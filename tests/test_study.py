@@ -9,8 +9,8 @@ import torch
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study import comparisons, experiments, runs
-from dip_repro.study.comparisons import Cell
+from dip_repro.study import experiments, results, runs
+from dip_repro.study.results import Cell
 from dip_repro.study.experiments import ambiguities
 from dip_repro.study.tasks import Denoising
 from dip_repro.study.variants import Varied
@@ -75,31 +75,31 @@ def synthetic(effect: float, spread: float = 0.02) -> pd.Series:
 
 def test_effects_are_paired_by_image_and_seed():
     scores = synthetic(0.5).sample(frac=1, random_state=1)
-    values = comparisons.differences(scores, "t", "other", "base")
-    found = comparisons.effect(values)
+    values = results.differences(scores, "t", "other", "base")
+    found = results.effect(values)
     assert found["images"] == 6 and found["low"] < 0.5 < found["high"] and found["high"] - found["low"] < 0.1
     assert found["effect"] == pytest.approx(0.5, abs=0.05) and found["p"] < 1e-6 and found["least"] < 0.1
     half = scores.drop([("t", "other", "3", 0), ("t", "other", "4", 0), ("t", "other", "4", 1)])
-    values = comparisons.differences(half, "t", "other", "base")
+    values = results.differences(half, "t", "other", "base")
     assert list(values.index) == ["0", "1", "2", "3", "5"]  # of image 3 one pair is left, of image 4 none
-    assert comparisons.differences(scores, "t", "absent", "base").empty
-    assert comparisons.differences(scores, "another", "other", "base").empty
+    assert results.differences(scores, "t", "absent", "base").empty
+    assert results.differences(scores, "another", "other", "base").empty
 
 
 def test_a_comparison_has_every_cell_once_and_its_table_one_row_for_each_run():
     def run(cell: Cell) -> runs.Run:
         return runs.Run("/".join(map(str, cell)), Denoising(cell.image, 16), NetworkConfig(), Settings(1), cell.seed)
 
-    cells = comparisons.crossed(run, ("t",), ("base", "other"), ("camera", "coins"), (0, 1))
+    cells = results.crossed(run, ("t",), ("base", "other"), ("camera", "coins"), (0, 1))
     assert len(cells) == 8 and all(run.seed == cell.seed for run, cell in cells.items())
-    table = comparisons.tidy(cells, {run: {"score": run.seed} for run in list(cells)[:5]})
+    table = results.tidy(cells, {run: {"score": run.seed} for run in list(cells)[:5]})
     assert len(table) == 5 and table.score["t", "base", "coins", 1] == 1
 
 
 def test_intervals_and_holm_against_known_values():
-    assert comparisons.interval([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
+    assert results.interval([1, 2, 3, 4, 5]) == pytest.approx((3, 1.0368, 4.9632), abs=1e-4)
     p = pd.Series([0.01, 0.04, 0.03, 0.005], index=list("abcd"))
-    assert comparisons.holm(p).to_dict() == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+    assert results.holm(p).to_dict() == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
 
 
 def test_wide_runs_have_the_papers_widths():

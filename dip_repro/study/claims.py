@@ -1,7 +1,8 @@
-"""The claims of the study (data/claims.toml), and the verdicts on them: yes, no or undecided."""
+"""The claims of the study (data/claims.toml), and the verdicts on them; of one fit they are shown, or not shown."""
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import tomllib
@@ -14,7 +15,8 @@ import pandas as pd
 from dip_repro.runtime import CHECKOUT, DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
-OUTCOMES = ("yes", "no", "undecided")
+OUTCOMES = ("yes", "shown", "no", "not shown", "undecided")
+FAILED = ("no", "not shown")
 VERDICTS = (
     DATA / "verdicts" if CHECKOUT else Path("verdicts")
 )  # one file for each notebook, written by its closing cell
@@ -45,6 +47,8 @@ class Claim:
 
     paper : where the paper says so, or its number.
     judged_on : "bundled pictures" at full size, "the paper's images", or another size where no larger record exists.
+    whose : "paper", where the paper says it; "study", where it is this study's own.
+    fits : 1 where it rests on the fit of one picture; 0: on several, or on an interval.
     margin : how far rounding alone moves the quantity in the small live run. None: the live run cannot judge it.
     """
 
@@ -54,26 +58,33 @@ class Claim:
     paper: str
     quantity: str
     judged_on: str
+    whose: str
+    fits: int = 0
     at_least: float = -math.inf
     at_most: float = math.inf
     margin: float | None = None
 
     def judge(self, value: Measured | None, margin: float = 0.0) -> str:
-        """Return yes, no or undecided: the bound lies in the interval, or nearer than `margin`. NaN is a no."""
+        """Return one of `OUTCOMES`. Undecided: the bound lies in the interval, or nearer than `margin`. NaN is a no."""
         if value is None:
             return "undecided"
         low, high = ends(value)
-        if math.isnan(low) or math.isnan(high):
-            return "no"
         if self.at_least + margin <= low and high <= self.at_most - margin:
-            return "yes"
-        return "no" if high < self.at_least - margin or low > self.at_most + margin else "undecided"
+            return "shown" if self.fits == 1 else "yes"
+        if not (high < self.at_least - margin or low > self.at_most + margin or math.isnan(low + high)):
+            return "undecided"
+        return "not shown" if self.fits == 1 else "no"
+
+
+@functools.cache
+def every() -> list[Claim]:
+    """Return all claims."""
+    return [Claim(**entry) for entry in tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]]
 
 
 def of(notebook: str) -> list[Claim]:
     """Return the claims of a notebook, by its number ("00")."""
-    declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]
-    found = [Claim(**entry) for entry in declared if entry["notebook"] == notebook]
+    found = [claim for claim in every() if claim.notebook == notebook]
     if not found:
         raise UserError(f"{CLAIMS.name} holds no claim of notebook {notebook}")
     return found
@@ -134,10 +145,19 @@ def verdicts(notebook: str) -> pd.DataFrame:
     return pd.DataFrame.from_dict(json.loads(path.read_text(encoding="utf-8")), orient="index")
 
 
+def all_verdicts() -> pd.DataFrame:
+    """Return `verdicts` of every notebook that has claims, with whose each claim is."""
+    found = pd.concat([verdicts(number) for number in sorted({claim.notebook for claim in every()})])
+    return found.assign(whose=pd.Series({claim.id: claim.whose for claim in every()}))
+
+
 def counted(judged: pd.DataFrame) -> str:
     """Return how many claims hold, by what they were judged on: "3 yes, 1 no (judged on 256 × 256)"."""
     return "; ".join(
-        ", ".join(f"{count} {outcome}" for outcome, count in Counter(sorted(of_size.holds, key=OUTCOMES.index)).items())
-        + f" (judged on {size})"
-        for size, of_size in judged.groupby("judged on", sort=False)
+        f"{in_words(of_size.holds)} (judged on {size})" for size, of_size in judged.groupby("judged on", sort=False)
     )
+
+
+def in_words(holds: pd.Series) -> str:
+    """Return how often each of `OUTCOMES` occurs, such as "3 yes, 1 no"."""
+    return ", ".join(f"{n} {outcome}" for outcome, n in Counter(sorted(holds, key=OUTCOMES.index)).items())

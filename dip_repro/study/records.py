@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -63,9 +64,16 @@ def load(path: Path) -> dict:
     UserError : the record is missing, damaged, of another schema, or its configuration was changed. The file is named.
     """
     try:
-        record = json.loads(path.read_text())
+        return sound(path, path.stat().st_mtime_ns)
     except FileNotFoundError:
         raise UserError(f"{path}: no such record; `dip-repro study run` makes it") from None
+
+
+@functools.cache
+def sound(path: Path, modified: int) -> dict:
+    """Return `load` of a file that exists; it is read again once it was `modified`."""
+    try:
+        record = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise UserError(f"{path}: a damaged record, which is not counted; remove it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
@@ -74,6 +82,11 @@ def load(path: Path) -> dict:
         raise UserError(f"{path}: a field is missing or the configuration was changed; it is not counted")
     measured = {name: mapped(record[name], lambda x: math.nan if x is None else x) for name in MEASURED & record.keys()}
     return record | measured
+
+
+def snapshot(folder: Path) -> tuple[tuple[Path, int], ...]:
+    """Return what tells whether a record below `folder` came or changed: each file, and when it was modified."""
+    return tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*.json")))
 
 
 def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:

@@ -10,8 +10,8 @@ import pandas as pd
 
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, published, tables
-from dip_repro.study.comparisons import interval
 from dip_repro.study.experiments import ambiguities, front, lookup
+from dip_repro.study.results import MARGIN, interval
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -21,7 +21,15 @@ FORMATS = {
 }
 README, CONTENTS = ROOT / "README.md", ROOT / "notebooks" / "README.md"
 INDEX, GUIDE, LAPTOP, FULL = (DATA / f"{name}.md" for name in ("INDEX", "GUIDE", "LAPTOP", "RESULTS"))
+HISTORY = ROOT / "docs" / "history.md"
 PAPER = "the paper's settings"  # of `tables.COLUMNS`
+GUIDE_LINK = "data/GUIDE.md"
+WHOSE = {"paper": "The paper's", "study": "Our own"}
+WORDS = f"""\
+*Not run*; *partial*: some cells are missing; *agrees*: the 95 % interval of the mean difference lies within \
+±{MARGIN} dB; *lower* or *higher*: it excludes 0, and does not lie within; *not resolved*: anything else. The \
+images of a table are fixed, so the interval is that of the scatter between runs, theirs and ours alike. Where it is \
+[?] the scatter has not been measured yet."""
 
 
 def formatted(frame: pd.DataFrame, format: str) -> str:
@@ -42,7 +50,7 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
     done = frame[frame.scored.notna()]
     means = done.mean(numeric_only=True).to_frame(f"mean of {len(done)} done").T.head(len(done))
     text = formatted(pd.concat([frame, means]).rename_axis("image"), format)
-    columns = [sentence(title, tables.summary(frame, column)) for title, column in tables.COLUMNS.items()]
+    columns = [sentence(title, tables.judged(name, column, folder)) for title, column in tables.COLUMNS.items()]
     ours = f"ours: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"
     printed = [
         f"In the paper: {value.image}, {value.method} {value.psnr_db:.2f} dB ({value.source})"
@@ -52,20 +60,12 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
 
 
 def sentence(title: str, found: dict) -> str:
-    """Return a summary of `tables.summary` in words."""
+    """Return `tables.judged` in words."""
     if not found["cells"]:
-        return f"{title}: no cell done, {found['missing']} missing; undecided"
-    means = f"{found['here']:.2f} dB, the authors' {found['authors']:.2f} on the same images"
-    count = f"{found['cells']} done, {found['missing']} missing"
-    return f"{title}: {count}; {means}; {difference(found)}; {found['verdict']}"
-
-
-def difference(found: dict | pd.Series) -> str:
-    """Return a mean difference with its interval; a dash where there is none."""
-    if not found["cells"]:
-        return "–"
-    mean = f"{found['difference']:+z.2f}"
-    return f"{mean} [{found['low']:+z.2f}, {found['high']:+z.2f}]" if found["cells"] > 1 else mean
+        return f"{title}: {found['verdict']}, {found['missing']} cells missing"
+    said = tables.said(found)
+    means = f"{said['here']} dB, the authors' {said['authors']} on the same images"
+    return f"{title}: {found['verdict']}, {said['cells']} cells; {means}; {said['difference [95 %]']}"
 
 
 def in_db(mean: float, low: float, high: float) -> str:
@@ -89,14 +89,15 @@ def answer(folder: Path = RESULTS) -> str:
     found["all"] = found.cells + found.missing
     verdicts = found.verdict.value_counts()
     far = [f"`{cell}` {row.difference:+.1f} dB" for cell, row in tables.outlying(folder).iterrows()]
-    judged = pd.concat([claims.verdicts(entry["number"]) for entry in declared("notebook")]).holds.value_counts()
+    judged = {whose: claims.in_words(of.holds) for whose, of in claims.all_verdicts().groupby("whose")}
     lines = [
         f"**The tables.** {found.cells.sum()} of {found['all'].sum()} cells are done with {PAPER}. "
         f"Verdicts on the seven tables: {', '.join(f'{count} {verdict}' for verdict, count in verdicts.items())} "
         "([table](#results)).",
         f"**Far off**: {', '.join(far) or 'no cell'}. [Why](data/RESULTS.md).",
-        f"**The experiments** on bundled pictures: of the study's claims {judged.get('yes', 0)} hold, "
-        f"{judged.get('no', 0)} do not ([which](notebooks/README.md)), {judged.get('undecided', 0)} are undecided.",
+        f"**The experiments** on bundled pictures, which stand in for the paper's. Of what the paper claims: "
+        f"{judged['paper']}. Of what this study claims besides: {judged['study']} ([which](notebooks/README.md)). "
+        "*Shown* is said of one fit; *yes* and *no* of several, or of an interval.",
         f"**The open detail that matters most**: {dearest(folder)}",
         f"**A library's default**: {of_2017(folder)}",
         f"**The setting that we recommend**, beside the paper's: {of_front(folder)}",
@@ -124,16 +125,20 @@ def of_2017(folder: Path = RESULTS) -> str:
     if not rows:
         return "not measured yet."
     worth = [f"{in_db(row.effect, row.low, row.high)} in {task}" for task, row in rows.items()]
-    moved = [
-        f" On `{table}` it moves the mean difference to the authors from {row.before:+.2f} to {row.after:+.2f} dB "
-        f"[{row['after low']:+.2f}, {row['after high']:+.2f}] ({row.cells:.0f} cells)."
-        for (table, tried), row in tables.explained_by_2017(folder).iterrows()
-        if tried == "scale"
-    ]
+    gains = tables.gains_of_2017(folder).query("tried == 'scale'").droplevel("tried")
+    cells = [f"{one_or_mean(row)} on `{name}`" for name, row in gains.iterrows()]
     return (
-        "in 2017 PyTorch drew the initial scale of batch norm from U(0, 1); today it is 1. "
-        f"The old default is worth {' and '.join(worth)}.{''.join(moved)}"
+        "in 2017 PyTorch drew the initial scale of batch norm from U(0, 1); today it is 1. On bundled pictures the old "
+        f"default is worth {' and '.join(worth)}. On cells of the tables, in pairs of equal precision: "
+        f"{', '.join(cells)}."
     )
+
+
+def one_or_mean(row: pd.Series) -> str:
+    """Return the gain of some pairs in words: their mean and its interval, or that of the only one."""
+    if row.pairs < 2:
+        return f"{row.gain:+z.1f} dB (one pair)" if row.pairs else "no pair"
+    return f"{in_db(row.gain, row.low, row.high)} ({row.pairs:.0f} pairs)"
 
 
 def of_front(folder: Path = RESULTS) -> str:
@@ -146,7 +151,10 @@ def of_front(folder: Path = RESULTS) -> str:
     ]
     if not gains:
         return "not measured yet."
-    return f"{'; '.join(gains)} ([4 pictures of {front.SIDE}²](notebooks/19_recommended.ipynb)).{of_photos(folder)}"
+    return (
+        f"{of_photos(folder)}On the {len(front.NOISY)} pictures of {front.SIDE}² that chose it: {'; '.join(gains)} "
+        "([notebook 19](notebooks/19_recommended.ipynb))."
+    )
 
 
 def of_photos(folder: Path = RESULTS) -> str:
@@ -155,7 +163,10 @@ def of_photos(folder: Path = RESULTS) -> str:
     if len(found) < 2:
         return ""
     gain = in_db(*interval(found.gain))
-    return f" On {len(found)} photos of 256² with σ = 25: {gain}, {found.faster.mean():.1f} times faster."
+    return (
+        f"on {len(found)} photos of 256² with σ = 25 that no round of its search had (the stopping rule had seen them "
+        f"at 128²): {gain}, {found.faster.mean():.1f} times faster. "
+    )
 
 
 def gallery() -> str:
@@ -169,19 +180,9 @@ def gallery() -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in ([""] * 4, [":-:"] * 4, *rows))
 
 
-def results(folder: Path = RESULTS) -> str:
-    """Return the seven tables in short, for README."""
-    found, rows = tables.overview(folder), {}
-    for name, declared in tables.TABLES.items():
-        paper, ours = (found.loc[(name, title)] for title in tables.COLUMNS)
-        rows[declared.title] = {
-            "cells": f"{paper.cells} of {paper.cells + paper.missing}",
-            "here": f"{paper.here:.2f}" if paper.cells else "–",
-            "authors": f"{paper.authors:.2f}" if paper.cells else "–",
-            "difference [95 %]": difference(paper),
-            "verdict": paper.verdict,
-            "ours − authors [95 %]": difference(ours),
-        }
+def results(folder: Path = RESULTS, column: str = "scored") -> str:
+    """Return the verdicts on the seven tables by one column, as a table."""
+    rows = {table.title: tables.said(tables.judged(name, column, folder)) for name, table in tables.TABLES.items()}
     return tables.markdown(pd.DataFrame.from_dict(rows, orient="index").rename_axis("table"))
 
 
@@ -189,24 +190,37 @@ def full_results(folder: Path = RESULTS) -> str:
     """Return the page of the tables: what each column is, the rules of "ours", and why some cells are far off."""
     far = tables.outlying(folder)
     listed = tables.markdown(tables.shown(far).rename_axis("cell")) if len(far) else "none."
-    lines = "\n".join(rules())
     return f"""\
 # The paper's tables
 
 Written by `dip-repro study report` from the committed records. PSNR in dB on the authors' own images, with {PAPER}. \
-Each mean is over the cells that are done, beside the authors' published outputs for the same images. *Reproduced*: \
-the 95 % interval of the mean difference over images lies within ±{tables.MARGIN} dB. *Better* or *worse*: it lies \
-wholly outside. Everything else is *undecided*. Image by image: `dip-repro study table NAME`, and \
-[notebook 09](../notebooks/09_tables.ipynb).
+Each mean is over the cells that are done, beside the authors' published outputs for the same images.
+
+{WORDS}
 
 {results(folder)}
 
+By our rule, one for each task, described below:
+
+{results(folder, "ours")}
+
+## The numbers of the text
+
+The paper prints some means that are not those of the published images. Ours stand beside them where all cells are done.
+
+{yardsticks(folder)}
+
+## Cell by cell
+
+The cells that are done with {PAPER}. *Freeze*: of the readings, by its number in \
+[the history](../docs/history.md). The seconds are without pauses. `dip-repro study table NAME` has the published \
+methods too.
+
+{single_cells(folder)}
+
 ## Ours
 
-One improved rule for each task. Each rule was declared before the runs of its table; only that for σ = 50 was \
-declared after one cell with the paper's settings had been seen.
-
-{lines}
+{rules()}
 
 ## Cells over {tables.OUTLYING} dB from the authors'
 
@@ -214,12 +228,39 @@ declared after one cell with the paper's settings had been seen.
 """
 
 
-def rules() -> list[str]:
-    """Return a line for each rule of the column "ours": its tables, what it scores, and why."""
+def yardsticks(folder: Path = RESULTS) -> str:
+    """Return the printed means beside ours, as a table."""
+    return tables.markdown(tables.shown(tables.yardsticks(folder)))
+
+
+def single_cells(folder: Path = RESULTS) -> str:
+    """Return every finished cell with how it was made and how it ended, as a table."""
+    frames = {name: tables.cells(name, folder) for name in tables.TABLES}
+    every = pd.concat({name: frame[frame.scored.notna()] for name, frame in frames.items()}, names=["table", "image"])
+    wanted = ["scored", "authors", "difference", "freeze", "seed", "precision", "iterations", "seconds", "stopped"]
+    return tables.markdown(tables.shown(every[wanted])) if len(every) else "none."
+
+
+def rules() -> str:
+    """Return a paragraph for each rule of "ours": its tables, what it scores, why, and what had been seen before."""
     names: dict[tables.Rule, list[str]] = {}
-    for declared in tables.TABLES.values():
-        names.setdefault(declared.ours, []).append(f"`{declared.name}`")
-    return [f"- {', '.join(of)}: {rule.what}, {rule.compute}. {rule.why}" for rule, of in names.items()]
+    for table in tables.TABLES.values():
+        names.setdefault(table.ours, []).append(f"`{table.name}`")
+    parts = []
+    for rule, of in names.items():
+        when = "\n".join(
+            f"  - {row.date}, {row.commit}: {row.declared}. Seen before: {row.seen}." for row in history(of)
+        )
+        parts.append(f"- {', '.join(of)}: {rule.what}, {rule.compute}. {rule.why} Declared:\n{when}")
+    return "\n".join(parts)
+
+
+def history(names: list[str]) -> list:
+    """Return the rows of docs/history.md that declare "ours" for one of these tables: date, commit, declared, seen."""
+    lines = [line.strip("| ").split(" | ") for line in HISTORY.read_text(encoding="utf-8").splitlines()]
+    rows = [line for line in lines if len(line) == 4 and "*ours*" in line[2]]
+    found = pd.DataFrame(rows, columns=["date", "commit", "declared", "seen"])
+    return [row for row in found.itertuples() if any(name in str(row.declared) for name in names)]
 
 
 @functools.cache
@@ -240,28 +281,44 @@ def contents() -> str:
 
 [<img src="../figures/{entry["figure"]}.png" alt="{title}" width="480">]({file})
 
-*In the paper*: {entry.get("place", "not in the paper")}. *Claims*: {claims.counted(verdicts)}.
+*In the paper*: {entry.get("place", "not in the paper")}. {ledgers(number)}
 
 {entry["claim"]}
 """
         ]
         failed += [
-            {"claim": claim.statement, "the paper": claim.paper, "notebook": f"[{title}]({file})"}
+            {
+                "claim": claim.statement,
+                "whose": WHOSE[claim.whose],
+                "the paper": claim.paper,
+                "here": verdicts.here[claim.id],
+                "verdict": verdicts.holds[claim.id],
+                "notebook": f"[{title}]({file})",
+            }
             for claim in claims.of(number)
-            if verdicts.holds[claim.id] == "no"
+            if verdicts.holds[claim.id] in claims.FAILED
         ]
     chapters = "\n".join(parts)
     return f"""\
 # The notebooks
 
-Written by `dip-repro study report`. For each notebook: where the paper speaks of it, how many of this study's claims \
-on it hold, and what the paper says there. The last section lists every claim that does not hold.
+Written by `dip-repro study report`. For each notebook: where the paper speaks of it, how many of the paper's claims \
+hold, how many of this study's own, and what the paper says there. *Shown* and *not shown* are said of the fit of one \
+picture. The pictures are bundled ones, which stand in for the paper's. The last section lists every claim that does \
+not hold.
 
 {chapters}
 ## What did not hold
 
 {tables.markdown(pd.DataFrame(failed).set_index("claim"))}
 """
+
+
+def ledgers(number: str) -> str:
+    """Return the verdicts on the claims of a notebook in words: the paper's, then the study's own."""
+    judged, whose = claims.verdicts(number), {claim.id: claim.whose for claim in claims.of(number)}
+    groups = {WHOSE[of]: group for of, group in judged.groupby(judged.index.map(whose))}
+    return " ".join(f"*{of} claims*: {claims.counted(group)}." for of, group in groups.items())
 
 
 def index(folder: Path = RESULTS) -> str:
@@ -285,10 +342,12 @@ def index(folder: Path = RESULTS) -> str:
     return f"""\
 # The paper's figures and tables
 
-Written by `dip-repro study report` from `data/index.toml`, the records and the verdicts of the notebooks. The verdict \
-on a table is that of {PAPER}: *reproduced* where the 95 % interval of the mean difference lies within \
-±{tables.MARGIN} dB. The verdict on a figure is that of the claims on it: *reproduced* if all hold, *not \
-reproduced* if one does not. *Judged on*: the paper's own images, or bundled pictures of the size named.
+Written by `dip-repro study report` from `data/index.toml`, the records and the verdicts of the notebooks. The \
+verdict on a table is that of {PAPER}, beside it the mean difference to the authors' published images with its \
+interval. Figures are tried with pictures that stand in for the paper's, so none counts as reproduced: all that the \
+paper claims of a figure is counted, *shown* or *not shown* where it rests on one fit, *yes* or *no* where on several.
+
+{WORDS}
 
 {tables.markdown(pd.DataFrame(rows).set_index("in the paper"))}
 """
@@ -296,20 +355,20 @@ reproduced* if one does not. *Judged on*: the paper's own images, or bundled pic
 
 def of_table(found: pd.Series) -> tuple[str, str]:
     """Return the verdict on a table, and what it was judged on."""
+    said = tables.said(found)
     if not found.cells:
-        return f"not run yet, 0 of {found.missing} cells: hours of a CPU each table", "–"
-    return f"{found.verdict}, {found.cells} of {found.cells + found.missing} cells", "the paper's images"
+        return f"{found.verdict}, {said['cells']} cells", "–"
+    return f"{found.verdict}, {said['cells']} cells: {said['difference [95 %]']} dB", "the paper's images"
 
 
 def of_claims(entry: dict) -> tuple[str, str]:
-    """Return the verdict on an entry by the claims on it, and what they were judged on."""
+    """Return the verdicts on all that the paper claims of an entry, and what they were judged on."""
     if "notebook" not in entry:
         return "not attempted", "–"
     if "claims" not in entry:
-        return "shown on a bundled picture, not judged", "–"
-    found = claims.verdicts(entry["notebook"]).loc[entry["claims"]]
-    worst = next(outcome for outcome in ("no", "undecided", "yes") if outcome in set(found.holds))
-    return {"no": "not reproduced", "yes": "reproduced"}.get(worst, worst), ", ".join(found["judged on"].unique())
+        return "not judged", "a stand-in"
+    found = claims.all_verdicts().loc[entry["claims"]]
+    return claims.in_words(found.holds), f"a stand-in, {', '.join(found['judged on'].unique())}"
 
 
 def worth(row) -> str:
@@ -367,12 +426,42 @@ Holm's correction over {sum(len(effects) for _, effects, _ in every)} effects.
 
 def blind_check(folder: Path = RESULTS) -> str:
     """Return what became of the readings that were chosen before anything of the released code was known."""
-    counts = ambiguities.blind(folder)
+    counts, found = ambiguities.blind(), ambiguities.differing(folder)
     said = ", ".join(
-        f"{count} {'agree' if outcome == 'agrees' else outcome.replace('differs', 'differ')}"
+        f"{count} {outcome.replace('agrees', 'agree').replace('differs', 'differ')}"
         for outcome, count in counts.items()
     )
-    return f"Of the {counts.sum()} readings chosen from the text alone, compared with the released code: {said}."
+    resolved = found[found.resolved].reading.nunique()
+    return (
+        f"Of the {counts.sum()} readings chosen from the text alone, compared with the released code: {said}. Of what "
+        f"those that differ are worth, {resolved} of {found.reading.nunique()} is resolved on some task ([each with "
+        f"its interval]({GUIDE_LINK}#where-the-released-code-differs))."
+    )
+
+
+def differing(folder: Path = RESULTS) -> str:
+    """Return what each reading of the released code that differs from ours is worth, as a table."""
+    found = ambiguities.differing(folder)
+    rows = {
+        (ambiguities.in_words(row.reading), row.task, row.size): {
+            "effect in dB [95 %]": tables.with_interval(row.effect, row.low, row.high),
+            "": how_sure(row),
+        }
+        for row in found.itertuples()
+    }
+    index = pd.MultiIndex.from_tuples(rows, names=["the released code's reading", "task", "measured at"])
+    return tables.markdown(pd.DataFrame(list(rows.values()), index))
+
+
+def how_sure(row) -> str:
+    """Return in words how sure an effect is: an effect below the smallest that the test finds is never called none."""
+    if row.resolved:
+        return "resolved"
+    if not row.least:
+        return "every pair is equal: at this length it changes nothing"
+    if row.low > 0 or row.high < 0:
+        return "not resolved after Holm's correction, though its own interval excludes 0"
+    return f"not resolved; an effect of {row.least:.2f} would have been found"
 
 
 def guide(folder: Path = RESULTS) -> str:
@@ -412,6 +501,13 @@ networks on small bundled pictures: profile `laptop`. An effect that is not sign
 interval.
 
 {most_that_matter(folder)}
+
+## Where the released code differs
+
+What its reading is worth beside ours: every task and size at which it was measured. Resolved: p < 0.05 after Holm's \
+correction over the effects of its round.
+
+{differing(folder)}
 
 {readings}"""
 

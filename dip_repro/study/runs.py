@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import math
 import time
@@ -100,6 +101,16 @@ class Run:
             "stop": {"rule": self.stop} | STOPS[self.stop],
         }
 
+    @functools.cached_property
+    def key(self) -> str:
+        """The key of its record."""
+        return records.key(self.configuration)
+
+    @functools.cached_property
+    def twins(self) -> str:
+        """What the runs that differ from this one in the seed alone share, as `results.every` has it."""
+        return records.key(self.configuration | {"seed": None})
+
 
 def plain(part) -> dict:
     """Return a dataclass as JSON holds it: a tuple is a list, and an infinite number, a bound that is none, is null."""
@@ -177,14 +188,14 @@ def perform(
     path = folder / f"{run.name}.json"
     if path.exists():
         record = records.load(path)
-        if record["key"] == records.key(run.configuration):
+        if record["key"] == run.key:
             return record
         raise UserError(f"{path} is the record of another configuration: move it away, or name another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     where = runtime.pick_device(device)
     # Read before the run: the code may change while it runs.
     provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
-    checkpoint = path.with_suffix(f".{records.key(run.configuration)}.checkpoint")
+    checkpoint = path.with_suffix(f".{run.key}.checkpoint")
     how = {"checkpoint": None if run.stop else checkpoint, "progress": progress}
     problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
     with contextlib.closing(iter(fitting)) as reports:
@@ -215,7 +226,7 @@ def make_record(run: Run, problem: Problem, result: FitResult, device: torch.dev
         "schema": records.SCHEMA,
         "name": run.name,
         "freeze": run.freeze,
-        "key": records.key(run.configuration),
+        "key": run.key,
         "configuration": run.configuration,
         "inputs": input_hashes(problem),
         "scores": {},
@@ -250,7 +261,7 @@ def finished(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:
     for parent in dict.fromkeys((folder / run.name).parent for run in runs):
         found |= records.load_all(parent)[0]
     answers = {run: found[run.name] for run in runs if run.name in found}
-    return {run: record for run, record in answers.items() if record["key"] == records.key(run.configuration)}
+    return {run: record for run, record in answers.items() if record["key"] == run.key}
 
 
 def complete(runs: Iterable[Run], folder: Path = RESULTS) -> dict[Run, dict]:

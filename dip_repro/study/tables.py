@@ -17,22 +17,20 @@ from torch import Tensor
 from dip_repro import images
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
-from dip_repro.study import records
+from dip_repro.study import records, results
 from dip_repro.study.claims import Whole
-from dip_repro.study.comparisons import interval
 from dip_repro.study.experiments import RESTORATIONS, declared, denoising, lookup, restoration, super_resolution
 from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
 from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
 CELLS = denoising.TABLES | restoration.TABLES | super_resolution.TABLES  # the declared run of each cell, by image
-EARLIER = denoising.EARLIER | restoration.EARLIER  # by the second freeze: they count until the cell's own run is done
 DERIVED = "derived.csv"  # in the folder of results: scores that no record holds
 OURS = "ours"
-MARGIN, OUTLYING = 0.3, 0.5  # dB: an interval within the first is reproduced; a cell beyond the second is explained
+OUTLYING = 0.5  # dB: a cell beyond it is explained, or said not to be
 LEVEL = 0.1  # dB: less is no difference
 COLUMNS = {"the paper's settings": "scored", "ours": "ours"}
-ROW = ("last iterate", "average", "scored", "freeze", "iterations", "seconds", "device")
+ROW = ("last iterate", "average", "scored", "freeze", "seed", "precision", "iterations", "stopped", "seconds", "device")
 
 
 @dataclass(frozen=True)
@@ -63,35 +61,27 @@ class Table:
         return CELLS[self.name]
 
 
-# "ours" was declared here before any of the tables was run. The column of the paper's settings needs no declaration: it
-# scores the image of the run, which is the exponential average for denoising, else the last iterate.
+# What had been seen when each rule was declared stands in docs/history.md; the page of results quotes it. The column of
+# the paper's settings scores the image of the run: the exponential average for denoising, else the last iterate.
 AVERAGE = Rule(
     "the exponential average of the same run",
     "no extra compute",
     "Every iterate has some noise of its own. The average removes it, and needs no further step.",
 )
 SPARING = "at most a third of the compute of one run with the paper's settings"
-# The first declaration for σ = 25 was the mean of two runs of 1600 iterations, "recommended-25" and
-# "recommended-second-25". It was given up after seven of its 18 runs: one of its six images was above the authors', and
-# the fits of 512 × 512 had not finished. This one was declared then, from round 4 of the front on bundled pictures.
-# Expected: in the mean 2 dB above the first declaration, 1 dB below the authors, and below CBM3D.
 LONGER = Rule(
     "the exponential average of one run with the recommended setting, but σ_p = 1/60 and up to 3400 iterations, "
     "stopped by the later of held-out pixels and calm iterates (notebook 13)",
     SPARING,
-    "On bundled pictures of 512 × 512 half of the perturbation keeps as much in three fifths of the iterations. A "
-    "first declaration, two runs of 1600 iterations each, was given up: at this size its fits were not finished.",
+    "On bundled pictures of 512 × 512 half of the perturbation keeps as much in three fifths of the iterations.",
     ("longer-25",),
 )
-# Declared after four cells had been run with the paper's settings, and scored by `AVERAGE`.
 TWO_ENLARGED = Rule(
     "the mean of the images of two runs with the recommended setting, each an exponential average of 1600 iterations",
     SPARING,
     "The setting was chosen on bundled pictures, where the mean of two runs was better than either.",
     ("recommended-sr4-set5", "recommended-second-sr4-set5"),
 )
-# Declared after one cell, house, had been run with the paper's settings, and scored by `AVERAGE`. Expected: level with
-# the paper's settings as run here, half a dB below the authors.
 TWO_RESTORED = Rule(
     "the mean of the images of two runs with the recommended setting, each an exponential average of 3500 iterations",
     SPARING,
@@ -99,7 +89,6 @@ TWO_RESTORED = Rule(
     "of two runs differ, so that their mean has less error than either.",
     tuple(restoration.SEEDS),
 )
-# Declared after one cell, hill, had been run with the paper's settings; the rule was chosen before, on bundled images.
 STOPPED = Rule(
     "the mean of the images of two runs, each an exponential average, stopped by the moving variance (notebook 13)",
     "less than twice the compute of one run",
@@ -142,10 +131,9 @@ def counted(name: str, folder: Path = RESULTS) -> tuple[list[dict], list[str]]:
 
 
 def done(name: str, folder: Path) -> dict[str, dict]:
-    """Return the record of each finished cell of a table, by image; of the second freeze where the newest has none."""
-    runs = [EARLIER.get(name, {}), CELLS[name]]
-    found = finished([run for by_image in runs for run in by_image.values()], folder)
-    return {image: found[run] for by_image in runs for image, run in by_image.items() if run in found}
+    """Return the record of each finished cell of a table, by image."""
+    found = finished(CELLS[name].values(), folder)
+    return {image: found[run] for image, run in CELLS[name].items() if run in found}
 
 
 def reconstructions(name: str, folder: Path = RESULTS) -> dict[str, Tensor]:
@@ -164,7 +152,8 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     """Return a table of the paper from the records below `folder`, one row for each image; NaN where there is none.
 
     PSNR in dB: the last iterate, the average, the one that is `scored` with the paper's settings, and its `difference`
-    from the `authors`; `ours` by the declared rule, and its difference; each published method. Then what the run took.
+    from the `authors`; `ours` by the declared rule, and its difference; each published method. Then how the run was
+    made, how it ended, and what it took.
     """
     table = find(name)
     methods = published(table)
@@ -182,10 +171,8 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 def row(record: dict) -> tuple:
     """Return what a record says of its cell, in the order of `ROW`."""
-    scores, run, provenance = record["scores"], record["run"], record["provenance"]
-    precision = "" if provenance["precision"] == "float32" else f", {provenance['precision']}"
-    of_run = run["iterations"], run["seconds"], provenance["device"] + precision
-    return scores["image"], scores["average"], records.score(record), record["freeze"], *of_run
+    said = results.row(record)
+    return said["last"], *(said[name] for name in ROW[1:])
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
@@ -205,10 +192,25 @@ def pictures(of: Iterable[dict], folder: Path) -> tuple[Path, ...]:
     return tuple(folder / f"{record['name']}.png" for record in of)
 
 
+def mean_of_two(folder: Path = RESULTS) -> pd.Series:
+    """Return the PSNR in dB of the mean of two runs' averages with the paper's settings, by image of σ = 25."""
+    stored, first, second = derived(folder), done("denoising-25", folder), done("denoising-second-25", folder)
+    found = {}
+    for image in TABLES["denoising-25"].runs:
+        both = [of[image] for of in (first, second) if image in of]
+        key = fingerprint(both, folder) if len(both) == 2 else ""
+        found[image] = stored.get((f"two of denoising-25/{image}", key), {}).get(OURS, math.nan)
+    return pd.Series(found)
+
+
+def fingerprint(of: Iterable[dict], folder: Path) -> str:
+    """Return a hash of the stored images of some records."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in pictures(of, folder))).hexdigest()[:16]
+
+
 def place(table: Table, image: str, of: Iterable[dict], folder: Path) -> tuple[str, str]:
     """Return where the score of a mean of images is stored: its cell, and a hash of the images."""
-    contents = b"".join(path.read_bytes() for path in pictures(of, folder))
-    return f"{table.name}/{image}", hashlib.sha256(contents).hexdigest()[:16]
+    return f"{table.name}/{image}", fingerprint(of, folder)
 
 
 def of_baselines(run: Run) -> dict[str, float]:
@@ -239,6 +241,11 @@ def derivable(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, floa
     for table in TABLES.values():
         for image, of in parts(table, folder).items():
             found[place(table, image, of, folder)] = partial(of_mean, table.runs[image], pictures(of, folder))
+    first, second = done("denoising-25", folder), done("denoising-second-25", folder)
+    for image in first.keys() & second.keys():
+        both, run = [first[image], second[image]], CELLS["denoising-25"][image]
+        where = f"two of denoising-25/{image}", fingerprint(both, folder)
+        found[where] = partial(of_mean, run, pictures(both, folder))
     return found
 
 
@@ -263,7 +270,7 @@ def of_parts(table: Table, folder: Path = RESULTS) -> pd.DataFrame:
     stored, rows = derived(folder), {}
     for image, of in parts(table, folder).items():
         if scores := stored.get(place(table, image, of, folder)):
-            rows[image] = scores[OURS], sum(record["run"]["seconds"] for record in of)
+            rows[image] = scores[OURS], sum(map(results.seconds, of))
     return pd.DataFrame.from_dict(rows, orient="index", columns=["ours", "seconds"], dtype=float)
 
 
@@ -287,7 +294,7 @@ def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
             "difference": difference,
             "outcome": "level" if abs(difference) < LEVEL else "above" if difference > 0 else "below",
             "iterations": record["run"]["iterations"],
-            "seconds": record["run"]["seconds"],
+            "seconds": results.seconds(record),
         }
     columns = ["corrupted", "baseline", "which", "ours", "difference", "outcome", "iterations", "seconds"]
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -313,48 +320,98 @@ def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
     return {image: records.scored_curve(record) - authors[image] for image, record in done(name, folder).items()}
 
 
-def verdict(low: float, high: float) -> str:
-    """Judge a 95 % interval of the mean difference from the authors, in dB. NaN, no interval, is undecided."""
-    if low >= -MARGIN and high <= MARGIN:
-        return "reproduced"
-    if low > MARGIN:
-        return "better"
-    return "worse" if high < -MARGIN else "undecided"
+def scatter(name: str, column: str = "scored", folder: Path = RESULTS) -> results.Scatter | None:
+    """Return the scatter between runs of a table's cells that differ in the seed alone, in one precision.
 
-
-def summary(frame: pd.DataFrame, column: str) -> dict:
-    """Return what the finished cells say of the column "scored" or "ours": means over them, difference and verdict.
-
-    The interval is Student's t over images; fewer than two give none.
+    column : "scored", by the paper's settings; or "ours", where that is the average of the same run. None where it has
+    not been measured, as of the mean of two runs.
     """
-    finished_cells = frame[frame[column].notna()]
-    differences = finished_cells[column] - finished_cells.authors
-    low, high = interval(differences)[1:] if len(differences) > 1 else (math.nan, math.nan)
-    return {
-        "cells": len(differences),
-        "missing": len(frame) - len(differences),
-        "here": finished_cells[column].mean(),
-        "authors": finished_cells.authors.mean(),
-        "difference": differences.mean(),
-        "low": low,
-        "high": high,
-        "verdict": verdict(low, high),
-    }
+    table, every = find(name), results.every(folder)
+    if every.empty or (column == OURS and table.ours.of):
+        return None
+    twins = {run.twins: image for image, run in table.runs.items()}
+    score = "average" if column == OURS else "scored"
+    found: dict[str, list[float]] = {}
+    for (of, _), group in every[every.twins.isin(twins)].groupby(["twins", "precision"]):
+        scores = group.groupby("seed")[score].first()
+        found[twins[of]] = max(found.get(twins[of], []), list(scores), key=len)
+    return results.scatter(found)
+
+
+def judged(name: str, column: str = "scored", folder: Path = RESULTS) -> dict:
+    """Return the verdict on a table by one of its two columns, as `results.verdict` has it, and what stands beside it.
+
+    verdict, cells, missing, difference, low, high. here, authors : the means of the done cells in dB. least, most : the
+    difference of single cells.
+    """
+    frame = cells(name, folder)
+    differences = frame[column] - frame.authors
+    found = results.verdict(differences, scatter(name, column, folder))._asdict()
+    done_cells = frame[differences.notna()]
+    means = {"here": done_cells[column].mean(), "authors": done_cells.authors.mean()}
+    return {"verdict": found.pop("word")} | found | means | {"least": differences.min(), "most": differences.max()}
 
 
 def overview(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the summary of each table in both columns, indexed by (table, column), in dB."""
-    rows: dict[tuple[str, str], dict] = {}
-    for name in TABLES:
-        frame = cells(name, folder)
-        rows |= {(name, title): summary(frame, column) for title, column in COLUMNS.items()}
+    """Return `judged` of each table in both columns, indexed by (table, column), in dB."""
+    rows = {(name, title): judged(name, column, folder) for name in TABLES for title, column in COLUMNS.items()}
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=["table", "column"]))
 
 
+def verdicts(*names: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the verdicts on some tables by the paper's settings, with what stands beside them, as text."""
+    rows = {find(name).title: judged(name, folder=folder) for name in names}
+    return pd.DataFrame.from_dict({title: said(row) for title, row in rows.items()}, orient="index")
+
+
+def said(found: dict | pd.Series) -> dict[str, str]:
+    """Return `judged` in words: the verdict, and all that stands beside it."""
+    if not found["cells"]:
+        return {"verdict": found["verdict"], "cells": f"0 of {found['missing']}"} | dict.fromkeys(SAID[2:], "–")
+    return {
+        "verdict": found["verdict"],
+        "cells": f"{found['cells']} of {found['cells'] + found['missing']}",
+        "here": f"{found['here']:.2f}",
+        "authors": f"{found['authors']:.2f}",
+        "difference [95 %]": with_interval(found["difference"], found["low"], found["high"]),
+        "of single cells": f"{found['least']:+z.2f} to {found['most']:+z.2f}",
+    }
+
+
+SAID = ("verdict", "cells", "here", "authors", "difference [95 %]", "of single cells")
+
+
+def with_interval(mean: float, low: float, high: float, places: int = 2) -> str:
+    """Return a number with its interval; "[?]" where that is not known."""
+    known = not math.isnan(low + high)
+    return f"{mean:+z.{places}f} [{low:+z.{places}f}, {high:+z.{places}f}]" if known else f"{mean:+z.{places}f} [?]"
+
+
 def printed(name: str) -> pd.DataFrame:
-    """Return what the paper prints of a table where the published files differ: image, method, psnr_db, source."""
-    every = pd.read_csv(PRINTED)
+    """Return what the paper prints of a table: image, method, psnr_db, the column of `cells` that it is of, source."""
+    every = pd.read_csv(PRINTED, keep_default_na=False)
     return every[every.table == name].drop(columns="table").reset_index(drop=True)
+
+
+def yardsticks(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the printed means beside ours, a row each: the text's, ours where every cell is done, and the difference.
+
+    The published images are another yardstick: for σ = 25 they are better than the text.
+    """
+    rows = {}
+    for name, table in TABLES.items():
+        frame = cells(name, folder)
+        for value in printed(name).query("method.str.startswith('deep prior')").itertuples():
+            ours = frame[value.column] if value.column else mean_of_two(folder)
+            whole = ours.notna().all()
+            rows[table.title, value.method] = {
+                "the text": value.psnr_db,
+                "cells": f"{ours.count()} of {len(frame)}",
+                "here": ours.mean() if whole else math.nan,
+                "difference": ours.mean() - value.psnr_db if whole else math.nan,
+            }
+    index = pd.MultiIndex.from_tuples(rows, names=["table", "what"])
+    return pd.DataFrame(list(rows.values()), index)
 
 
 def outlying(folder: Path = RESULTS) -> pd.DataFrame:
@@ -374,38 +431,51 @@ def outlying(folder: Path = RESULTS) -> pd.DataFrame:
 def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
     """Return cells that were run again with PyTorch's defaults of 2017, beside the table's own: scored PSNR in dB.
 
-    Indexed by table, which defaults were tried, and image.
+    Indexed by table, which defaults were tried, and image. A gain is that of a pair of equal precision; where the two
+    runs differ in it, it is NaN.
     """
     places = {(run.task, run.settings): (name, image) for name, runs in CELLS.items() for image, run in runs.items()}
+    frames = {name: cells(name, folder) for name in TABLES}
     rows = {}
     for run, record in finished(AS_IN_2017.runs("paper"), folder).items():
         name, image = places[run.task, run.settings]
-        cell = cells(name, folder).loc[image]
+        cell, again = frames[name].loc[image], results.row(record)
         assert isinstance(run.network, NetworkConfig)  # as in all tables
         tried = "scale and corners" if run.network.align_corners else "scale"
-        here = records.score(record)
-        rows[name, tried, image] = {"the table's": cell.scored, "as in 2017": here, "authors": cell.authors}
+        gain = again["scored"] - cell.scored if again["precision"] == cell.precision else math.nan
+        rows[name, tried, image] = {
+            "the table's": cell.scored,
+            "precision": cell.precision,
+            "as in 2017": again["scored"],
+            "precision, 2017": again["precision"],
+            "authors": cell.authors,
+            "gain": gain,
+            "difference": again["scored"] - cell.authors,
+        }
+    columns = ["the table's", "precision", "as in 2017", "precision, 2017", "authors", "gain", "difference"]
     index = pd.MultiIndex.from_tuples(rows, names=["table", "tried", "image"])
-    table = pd.DataFrame(list(rows.values()), index, ["the table's", "as in 2017", "authors"])
-    return table.assign(gain=table["as in 2017"] - table["the table's"], difference=table["as in 2017"] - table.authors)
+    return pd.DataFrame(list(rows.values()), index, columns)
 
 
-def explained_by_2017(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return, in tables with two such cells or more, what PyTorch's defaults of 2017 explain. Means over images, in dB.
+def gains_of_2017(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what PyTorch's defaults of 2017 gain, in dB, by table and what was tried.
 
-    before, after : the difference to the authors without and with them. gain : after − before. Each has its 95 %
-    interval, low and high. share : of the difference before, how much the gain makes up; 1 is all of it.
+    pairs : of equal precision; gain : their mean, with its 95 % interval over images, low and high, NaN for one pair.
+    left out : pairs whose runs differ in precision.
     """
     rows = {}
-    for place, group in as_in_2017(folder).groupby(["table", "tried"], sort=False):
-        if len(group) > 1:
-            each = {"before": group.difference - group.gain, "gain": group.gain, "after": group.difference}
-            row: dict[str, float] = {"cells": len(group)}
-            for what, values in each.items():
-                row |= zip((what, f"{what} low", f"{what} high"), interval(values), strict=True)
-            rows[place] = row | {"share": -row["gain"] / row["before"]}
+    for place, gain in as_in_2017(folder).gain.groupby(level=["table", "tried"], sort=False):
+        equal = gain.dropna()
+        low, high = results.interval(equal)[1:] if len(equal) > 1 else (math.nan, math.nan)
+        rows[place] = {
+            "pairs": len(equal),
+            "left out": len(gain) - len(equal),
+            "gain": equal.mean(),
+            "low": low,
+            "high": high,
+        }
     index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
-    return pd.DataFrame(list(rows.values()), index)
+    return pd.DataFrame(list(rows.values()), index, ["pairs", "left out", "gain", "low", "high"])
 
 
 def beside_published(name: str, folder: Path = RESULTS) -> pd.DataFrame:
@@ -423,9 +493,9 @@ def shown(frame: pd.DataFrame) -> Whole:
             return str(value)
         if math.isnan(value):
             return "–"
-        if column in ("iterations", "seconds", "seconds of ours"):
+        if column in ("freeze", "seed", "iterations", "seconds", "seconds of ours"):
             return f"{value:.0f}"
-        signed = column in ("difference", "ours − authors", "low", "high")
+        signed = column in ("difference", "ours − authors", "low", "high", "least", "most", "gain")
         return f"{value:{'+z' if signed else ''}.2f}"
 
     return Whole({c: [text(c, value) for value in frame[c]] for c in frame}, index=frame.index, dtype=object)

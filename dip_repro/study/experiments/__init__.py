@@ -7,7 +7,6 @@ import fnmatch
 from collections.abc import Mapping
 
 from dip_repro.runtime import UserError
-from dip_repro.study import records
 from dip_repro.study.experiments.activation import ACTIVATION
 from dip_repro.study.experiments.ambiguities import ROUNDS
 from dip_repro.study.experiments.architectures import ARCHITECTURES
@@ -106,6 +105,6 @@ def declared(record: dict) -> Run:
     run = next((run for runs in profiles for run in runs if run.name == record["name"]), None)
     if run is None:
         raise UserError(f"{record['name']}: no experiment declares this run (any more)")
-    if records.key(run.configuration) != record["key"]:
+    if run.key != record["key"]:
         raise UserError(f"{run.name} was declared otherwise when its record was made: run it again")
     return run

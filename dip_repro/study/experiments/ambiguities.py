@@ -14,7 +14,7 @@ import pandas as pd
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA
 from dip_repro.study import records, tasks
-from dip_repro.study.comparisons import Cell, differences, effect, holm, interval, tidy
+from dip_repro.study.results import Cell, differences, effect, holm, interval, tidy
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.variants import Varied
 
@@ -177,7 +177,7 @@ def drift(task: str, labels: list[str], folder: Path = RESULTS) -> pd.DataFrame:
 def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFrame:
     """Return what each arm of these names is worth against the base on each of its tasks, where two images are done.
 
-    The columns are those of `comparisons.effect` in dB, p not corrected; and the same differences of the peaks of the
+    The columns are those of `results.effect` in dB, p not corrected; and the same differences of the peaks of the
     curves: `peak` in dB, and by how many iterations the peak comes `later`.
     """
     found, names, rows = outcomes(folder, name), set(names), []
@@ -191,6 +191,11 @@ def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFr
 
 def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
+    return _effects(folder, name, records.snapshot(folder / name)).copy()
+
+
+@functools.lru_cache(maxsize=16)
+def _effects(folder: Path, name: str, files: tuple) -> pd.DataFrame:
     table = compared(readings(), folder, name)
     waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
     table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)
@@ -219,22 +224,33 @@ def beside_the_code() -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def blind(folder: Path = RESULTS) -> pd.Series:
-    """Return how many of the readings that were chosen blind agree with the released code, by outcome.
+def blind() -> pd.Series:
+    """Return how many of the readings that were chosen blind agree with the released code, by outcome."""
+    return pd.Series([entry["blind"] for entry in chosen_blind()]).value_counts()
 
-    Of those that differ: whether an effect was measured between the two readings (p below 0.05 on some task).
+
+def chosen_blind() -> list[dict]:
+    """Return the entries whose reading was chosen from the text alone: the first wave, and two that it did not see."""
+    return [entry for entry in declaration()["ambiguity"] if entry.get("wave", 1) == 1 or entry.get("unseen")]
+
+
+def differing(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return `effects` of each reading of the released code that differs from the one chosen blind.
+
+    size : of the pictures, and the network. resolved : p below 0.05 after Holm's correction. An entry that names no
+    reading as the code's has all of its readings here.
     """
-    found = effects(folder)
-    seen, all_measured = set(found.reading[found.p < 0.05]), set(found.reading)
-
-    def outcome(entry: dict) -> str:
-        if entry["blind"] != "differs":
-            return entry["blind"]
-        if entry["decides"] not in all_measured:
-            return "differs, not measured yet"
-        return "differs" if entry["decides"] in seen else "differs without measurable effect"
-
-    return pd.Series([outcome(e) for e in declaration()["ambiguity"] if e.get("wave", 1) == 1]).value_counts()
+    wanted = [
+        label
+        for e in chosen_blind()
+        if e["blind"] == "differs"
+        for label in ([e["decides"]] if "decides" in e else labels(e))
+    ]
+    rounds = {STUDY: "64², narrow", WIDE: "64², the paper's widths", DECISIVE: "128², the paper's widths"}
+    found = pd.concat([effects(folder, name).assign(size=size) for name, size in rounds.items()], ignore_index=True)
+    found = found[found.reading.isin(wanted)]
+    order = pd.Categorical(found.reading, wanted, ordered=True)
+    return found.assign(resolved=found.p < 0.05).iloc[order.argsort(kind="stable")]
 
 
 def variants(folder: Path = RESULTS) -> pd.DataFrame:

@@ -20,10 +20,10 @@ import pandas as pd
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.presets import FIVE_DB, PAPER, SETS, denoising, preset
-from dip_repro.study.comparisons import Cell, crossed, interval, tidy
 from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.stopping import HELD, histories_of
+from dip_repro.study.results import Cell, crossed, interval, tidy
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution
 from dip_repro.study.variants import Varied

@@ -10,7 +10,7 @@ import pandas as pd
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
 from dip_repro.study import spectra
-from dip_repro.study.comparisons import Cell, crossed, tidy
+from dip_repro.study.results import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Target
 
