@@ -1,14 +1,13 @@
-import tomllib
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from dip_repro.runtime import UserError
-from dip_repro.study import claims
+from dip_repro.study import claims, report
 from dip_repro.study.claims import Claim
 
-GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", "bundled pictures", at_least=3)
+GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", "bundled pictures", "paper", at_least=3)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +31,12 @@ def test_outcomes(value, margin, outcome):
     assert GAIN.judge(value, margin) == outcome
 
 
+@pytest.mark.parametrize("outcome", [("yes", "shown"), ("no", "not shown"), ("undecided", "undecided")])
+def test_one_fit_is_shown_or_not_and_says_no_yes_and_no_no(outcome):
+    value = {"yes": 3.5, "no": 2.0, "undecided": (2.0, 4.0)}[outcome[0]]
+    assert (GAIN.judge(value), replace(GAIN, fits=1).judge(value)) == outcome
+
+
 def test_a_measured_value_is_shown_in_words_where_it_has_no_number():
     values = [claims.shown(value) for value in (None, float("nan"), 1.0, (1.0, 2.0))]
     assert values == ["not measured", "condition not met", "1.00", "1.00 to 2.00"]
@@ -43,7 +48,7 @@ def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_p
     table = claims.conclude("00", measured, {}, "256 × 256")
     pd.testing.assert_frame_equal(table, claims.table("00", measured, {}, "256 × 256"))
     assert claims.verdicts("00").holds.to_dict() == table.holds.to_dict()
-    assert claims.counted(claims.verdicts("00")) == "1 yes, 1 no, 1 undecided (judged on 256 × 256)"
+    assert claims.counted(claims.verdicts("00")) == "1 shown, 1 not shown, 1 undecided (judged on 256 × 256)"
     claims.conclude("00", {}, measured, "256 × 256")
     assert claims.counted(claims.verdicts("00")) == "3 undecided (judged on 256 × 256)"
 
@@ -74,10 +79,18 @@ def test_records_decide_and_the_live_run_is_told_beside_them(monkeypatch):
     assert claims.table("00", {}, {"gain_db": 3.2}, "").live["both"] == "undecided"
 
 
-def test_every_claim_can_be_read_and_can_fail():
-    for notebook in sorted({claim["notebook"] for claim in tomllib.loads(claims.CLAIMS.read_text())["claim"]}):
-        for claim in claims.of(notebook):
-            assert {claim.judge(x) for x in (-1e3, 1e3)} >= {"no"}
-            assert claim.judge(float("nan")) == "no"
+def test_a_notebook_without_claims_is_told():
     with pytest.raises(UserError, match="99"):
         claims.of("99")
+
+
+def test_all_that_the_paper_claims_of_a_figure_counts():
+    entries = [claim for entry in report.declared("entry") for claim in entry.get("claims", ())]
+    assert sorted(entries) == sorted(claim.id for claim in claims.every() if claim.whose == "paper")
+
+
+def test_the_two_ledgers_are_counted_apart():
+    verdicts = claims.all_verdicts()
+    assert len(verdicts) == len(claims.every()) and set(verdicts.whose) == {"paper", "study"}
+    for whose, of in verdicts.groupby("whose"):
+        assert claims.in_words(of.holds) in report.answer(), whose

@@ -9,9 +9,9 @@ import torch
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study import experiments, results, runs
+from dip_repro.study import experiments, report, results, runs, tables
+from dip_repro.study.experiments import ambiguities, front
 from dip_repro.study.results import Cell
-from dip_repro.study.experiments import ambiguities
 from dip_repro.study.tasks import Denoising
 from dip_repro.study.variants import Varied
 
@@ -60,30 +60,55 @@ def test_a_reading_changes_the_trajectory(arm, monkeypatch):
     assert ((base - other).abs().max() > 1e-8) == (arm.label not in SAME_AT_FIRST)
 
 
-def test_at_least_14_entries_change_the_optimisation():
-    changing = {arm.label.partition("/")[0] for arm in CHANGED if arm.label not in SAME_AT_FIRST}
-    assert len(changing) >= 14
-
-
-def synthetic(effect: float, spread: float = 0.02) -> pd.Series:
+def synthetic(effect: float, spread: float = 0.02) -> pd.DataFrame:
     """Return scores of two arms on six images and two seeds; each image has a level of its own."""
     draw = np.random.default_rng(0)
     cells = [Cell("t", arm, str(i), seed) for arm in ("base", "other") for i in range(6) for seed in range(2)]
     scores = [20 + int(c.image) + effect * (c.arm == "other") + draw.normal(0, spread) for c in cells]
-    return pd.Series(scores, pd.MultiIndex.from_tuples(cells, names=Cell._fields))
+    index = pd.MultiIndex.from_tuples(cells, names=Cell._fields)
+    return pd.DataFrame({"psnr": scores, "precision": "float32"}, index)
 
 
 def test_effects_are_paired_by_image_and_seed():
     scores = synthetic(0.5).sample(frac=1, random_state=1)
-    values = results.differences(scores, "t", "other", "base")
+    values = results.differences(scores, "psnr", "t", "other", "base")
     found = results.effect(values)
     assert found["images"] == 6 and found["low"] < 0.5 < found["high"] and found["high"] - found["low"] < 0.1
     assert found["effect"] == pytest.approx(0.5, abs=0.05) and found["p"] < 1e-6 and found["least"] < 0.1
     half = scores.drop([("t", "other", "3", 0), ("t", "other", "4", 0), ("t", "other", "4", 1)])
-    values = results.differences(half, "t", "other", "base")
+    values = results.differences(half, "psnr", "t", "other", "base")
     assert list(values.index) == ["0", "1", "2", "3", "5"]  # of image 3 one pair is left, of image 4 none
-    assert results.differences(scores, "t", "absent", "base").empty
-    assert results.differences(scores, "another", "other", "base").empty
+    assert results.differences(scores, "psnr", "t", "absent", "base").empty
+    assert results.differences(scores, "psnr", "another", "other", "base").empty
+
+
+def test_a_pair_of_two_precisions_is_left_out():
+    scores = synthetic(0.5)
+    scores.loc[("t", "other", "3"), "precision"] = "bfloat16"
+    assert list(results.differences(scores, "psnr", "t", "other", "base").index) == ["0", "1", "2", "4", "5"]
+
+
+def test_equal_differences_are_certain_and_zeros_are_not():
+    assert results.effect(pd.Series([0.5, 0.5, 0.5]))["p"] == 0 and results.effect(pd.Series([0.0, 0.0]))["p"] == 1
+
+
+def test_of_what_is_compared_the_committed_runs_have_one_precision():
+    every = results.every()
+    for cells in (front.CELLS, front.PHOTO_CELLS):
+        done = every.precision.reindex([run.name for run in cells]).dropna()
+        assert done.nunique() == 1
+
+
+def test_every_reading_that_differs_from_the_code_is_told_with_its_interval():
+    found = ambiguities.differing()
+    for entry in ambiguities.chosen_blind():
+        if entry["blind"] == "differs":
+            labels = [entry["decides"]] if "decides" in entry else list(ambiguities.labels(entry))
+            assert set(labels) <= set(found.reading), entry["name"]
+    assert {"padding", "norm-scale"} <= {entry["name"] for entry in ambiguities.chosen_blind()}
+    page = report.guide()
+    for row in found.itertuples():
+        assert tables.with_interval(row.effect, row.low, row.high) in page
 
 
 def test_a_comparison_has_every_cell_once_and_its_table_one_row_for_each_run():

@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import math
+import re
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -20,11 +21,9 @@ from dip_repro.images import save
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
-from dip_repro.study import claims, experiments, figures, records, report, runs, tables
+from dip_repro.study import claims, experiments, figures, records, report, results, runs, tables
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
-
-WIDE = (-2.0, 2.0, 1.0)
 
 
 def write(folder, run, image_db, average_db, picture=None, precision="float32"):
@@ -38,7 +37,7 @@ def write(folder, run, image_db, average_db, picture=None, precision="float32"):
         "inputs": {},
         "scores": {"corrupted": 10.0, "image": image_db, "average": average_db},
         "curves": {"iteration": [10, 20], "loss": [2, 1], "psnr": [9.0, image_db], "psnr_average": [9.0, average_db]},
-        "run": {"iterations": 20, "seconds": 1.5},
+        "run": {"iterations": 20, "seconds": 1.5, "stopped": "iterations done"},
         "provenance": {"device": "an abacus", "precision": precision},
     }
     records.save(record, torch.zeros(1, 8, 8) if picture is None else picture, folder)
@@ -60,40 +59,93 @@ def test_every_published_cell_is_declared_by_its_name(name):
     assert {run.scored for run in declared.values()} == {scored}
 
 
-def test_the_tables_have_67_cells():
-    published = pd.read_csv(tables.PUBLISHED)
-    assert set(published.table) == set(tables.TABLES)
-    assert sum(len(table.runs) for table in tables.TABLES.values()) == 67
+def seeds(folder, name, scatter, images=2):
+    """Fill some images of a table with runs of two more seeds, which differ from the cell by ± `scatter`."""
+    for run in list(tables.TABLES[name].runs.values())[:images]:
+        cell = tables.cells(name, folder).scored[run.name.rpartition("/")[2]]
+        for seed, sign in ((1, 1), (2, -1)):
+            write(folder, replace(run, name=f"{run.name}-seed-{seed}", seed=seed), cell + sign * scatter, cell)
 
 
 @pytest.mark.parametrize(
-    ("differences", "outcome"),
+    ("differences", "scatter", "word"),
     [
-        ((), "undecided"),
-        ((0.0,), "undecided"),
-        ((5.0,), "undecided"),
-        ((0.0, 0.0), "reproduced"),
-        ((-0.1, 0.1, 0.0, 0.05), "reproduced"),
-        (WIDE, "undecided"),
-        ((0.2, 0.4, 0.3), "undecided"),
-        ((0.5, 0.55, 0.52), "better"),
-        ((-0.5, -0.55, -0.52), "worse"),
-        ((0.0, 9.0), "undecided"),
+        ((), 0.1, "not run"),
+        ((0.0, 0.0), 0.01, "partial"),
+        ((5.0,) * 4, None, "partial"),
+        ((0.0,) * 5, None, "not resolved"),
+        ((0.1, -0.1, 0.0, 0.05, 0.0), 0.05, "agrees"),
+        ((0.2,) * 5, 0.05, "agrees"),
+        ((0.2,) * 5, 0.2, "not resolved"),
+        ((-0.5, -0.6, -0.4, -0.5, -0.5), 0.05, "lower"),
+        ((0.5,) * 5, 0.05, "higher"),
+        ((9.0, -9.0, 0.0, 0.0, 0.0), 0.01, "agrees"),
     ],
 )
-def test_verdicts(tmp_path, differences, outcome):
-    fill(tmp_path, "restoration-50", differences)
-    found = tables.summary(tables.cells("restoration-50", tmp_path), "scored")
-    assert found["verdict"] == outcome
-    assert (found["cells"], found["missing"]) == (len(differences), 11 - len(differences))
+def test_verdicts(tmp_path, differences, scatter, word):
+    fill(tmp_path, "sr4-set5", differences)
+    if scatter and differences:
+        seeds(tmp_path, "sr4-set5", scatter)
+    found = tables.judged("sr4-set5", folder=tmp_path)
+    assert (found["verdict"], found["cells"], found["missing"]) == (word, len(differences), 5 - len(differences))
 
 
-def test_the_interval_is_students_over_images(tmp_path):
-    fill(tmp_path, "restoration-50", WIDE)
-    found = tables.summary(tables.cells("restoration-50", tmp_path), "scored")
-    low, high = stats.t.interval(0.95, 2, np.mean(WIDE), stats.sem(WIDE))
-    assert (found["difference"], found["low"], found["high"]) == pytest.approx((np.mean(WIDE), low, high))
-    assert found["here"] - found["authors"] == pytest.approx(np.mean(WIDE))
+def test_the_interval_is_the_scatter_between_runs_and_not_between_images(tmp_path):
+    fill(tmp_path, "sr4-set5", (-3.0, 2.0, 1.0, 0.5, 1.0))
+    seeds(tmp_path, "sr4-set5", 0.2)
+    found, s = tables.judged("sr4-set5", folder=tmp_path), tables.scatter("sr4-set5", folder=tmp_path)
+    assert s == pytest.approx((0.2, 4, 2))  # two images, three seeds each: 0, +0.2 and −0.2
+    half = stats.t.ppf(0.975, 4) * 0.2 * np.sqrt(2 / 5)
+    assert (found["low"], found["high"]) == pytest.approx((0.3 - half, 0.3 + half))
+    assert (found["least"], found["most"]) == pytest.approx((-3.0, 2.0))
+
+
+def test_scatter_needs_three_seeds_of_two_images_in_one_precision(tmp_path):
+    fill(tmp_path, "sr4-set5", (0.0,) * 5)
+    seeds(tmp_path, "sr4-set5", 0.1, images=1)
+    assert tables.scatter("sr4-set5", folder=tmp_path) is None
+    seeds(tmp_path, "sr4-set5", 0.1)
+    assert tables.scatter("sr4-set5", folder=tmp_path).images == 2
+    path = tmp_path / f"{next(iter(tables.TABLES['sr4-set5'].runs.values())).name}-seed-1.json"
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"provenance": record["provenance"] | {"precision": "bfloat16"}}))
+    assert tables.scatter("sr4-set5", folder=tmp_path) is None
+    assert results.verdict(pd.Series([0.0, 0.1]), results.Scatter(0.1, 4, 2), runs=3).high == pytest.approx(
+        0.2767, abs=1e-4
+    )
+
+
+def test_one_function_gives_the_word_on_every_page():
+    for name, table in tables.TABLES.items():
+        word, cells = (tables.said(tables.judged(name))[part] for part in ("verdict", "cells"))
+        (row,) = [line for line in report.results().splitlines() if table.title in line]
+        assert word in row and cells in row and row in report.README.read_text() and row in report.FULL.read_text()
+        entry = next(entry for entry in report.declared("entry") if entry.get("table") == name)
+        (indexed,) = [line for line in report.INDEX.read_text().splitlines() if f"| {entry['what']} " in line]
+        assert f"{word}, {cells} cells" in indexed
+    said = tables.verdicts(*tables.TABLES)
+    assert [row.verdict for row in said.itertuples()] == [tables.judged(name)["verdict"] for name in tables.TABLES]
+
+
+def test_the_tidy_table_against_a_dozen_records_by_hand():
+    every = results.every()
+    names = list(every.index[:: len(every) // 12])[:12]
+    for name in names:
+        record = json.loads((runs.RESULTS / f"{name}.json").read_text())
+        row, scores = every.loc[name], record["scores"]
+        assert (
+            row.seed == record["configuration"]["seed"] and row.key == record["key"] and row.freeze == record["freeze"]
+        )
+        assert row.iterations == record["run"]["iterations"] and row.stopped == record["run"]["stopped"]
+        assert row.precision == record["provenance"].get("precision", "float32")
+        if scores:
+            assert row["last"] == scores["image"] and row.scored == scores[record["configuration"]["scored"]]
+        assert 0 < row.seconds <= record["run"]["seconds"] + 1e-9
+
+
+def test_seconds_are_without_pauses():
+    curves = {"iteration": [10, 20, 30, 40, 50], "seconds": [2.0, 4.0, 106.0, 108.0, 111.0]}
+    assert results.seconds({"curves": curves, "run": {"seconds": 112.0}}) == 12.0
 
 
 def test_the_scored_image_is_the_rules(tmp_path):
@@ -104,6 +156,7 @@ def test_the_scored_image_is_the_rules(tmp_path):
     assert enlarged["ours − authors"] == pytest.approx(1.25) and enlarged.difference == pytest.approx(1.0)
     assert denoised.scored == denoised.average and np.isnan(denoised.ours)  # its second run is missing
     assert (enlarged.iterations, enlarged.seconds, enlarged.device) == (20, 1.5, "an abacus")
+    assert (enlarged.precision, enlarged.seed, enlarged.stopped) == ("float32", 0, "iterations done")
 
 
 def test_only_records_of_todays_declarations_count(tmp_path):
@@ -122,7 +175,7 @@ def test_only_records_of_todays_declarations_count(tmp_path):
 
 def test_another_precision_is_told(tmp_path):
     write(tmp_path, tables.TABLES["sr4-set5"].runs["baby"], 30.0, 31.0, precision="bfloat16")
-    assert tables.cells("sr4-set5", tmp_path).device["baby"] == "an abacus, bfloat16"
+    assert tables.cells("sr4-set5", tmp_path).precision["baby"] == "bfloat16"
 
 
 def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
@@ -186,10 +239,10 @@ def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
 def test_far_cells_are_explained_or_said_not_to_be(tmp_path, monkeypatch):
     fill(tmp_path, "sr8-set5", [0.6, -0.7, 0.4])
     explanations = tmp_path / "explanations.toml"
-    explanations.write_text('"sr8-set5/baby" = "another phase"\n')
+    explanations.write_text('"sr8-set5/baby" = "it has {{ psnr(\'sr8-set5/baby\') }} dB"\n')
     monkeypatch.setattr(tables, "EXPLANATIONS", explanations)
     assert tables.outlying(tmp_path).explanation.to_dict() == {
-        "sr8-set5/baby": "another phase",
+        "sr8-set5/baby": f"it has {tables.cells('sr8-set5', tmp_path).scored['baby']:.2f} dB",
         "sr8-set5/bird": "not explained",
     }
 
@@ -201,22 +254,27 @@ def test_explanations_and_printed_values_name_what_exists():
     assert pd.read_csv(tables.PRINTED).source.notna().all()
 
 
+def test_no_explanation_types_a_number_of_ours():
+    for text in report.tomllib.loads(tables.EXPLANATIONS.read_text()).values():
+        assert not re.search(r"\d\.\d|\d dB", re.sub(r"{{.*?}}", "", text)), text
+
+
 def call(*arguments):
     return CliRunner().invoke(cli.app, ["study", "table", *map(str, arguments)], catch_exceptions=False).stdout
 
 
 def test_the_command_shows_any_number_of_cells(tmp_path):
-    assert "no cell done, 11 missing" in call("restoration-50", "--records", tmp_path)
+    assert "not run, 11 cells missing" in call("restoration-50", "--records", tmp_path)
     fill(tmp_path, "restoration-50", (1.0, 1.1), average=0.5)
     text = call("restoration-50", "--records", tmp_path)
-    assert "2 done, 9 missing" in text and "+1.05 [+0.41, +1.69]; better" in text and "+1.00" in text
+    assert "partial, 2 of 11 cells" in text and "+1.05 [?]" in text and "+1.00" in text
     assert "33.48" in text  # as printed in the paper
     shown = call("restoration-50", "--format", "markdown", "--records", tmp_path)
     assert "| image | last iterate |" in " ".join(shown.split())
     again = pd.read_csv(io.StringIO(call("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
     pd.testing.assert_frame_equal(again, tables.cells("restoration-50", tmp_path), check_dtype=False)
     short = pd.read_csv(io.StringIO(call("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
-    assert short.loc[("restoration-50", "the paper's settings")].verdict == "better"
+    assert short.loc[("restoration-50", "the paper's settings")].verdict == "partial"
     assert len(short) == 2 * len(tables.TABLES)
 
 
@@ -243,24 +301,19 @@ def test_readme_and_index_are_what_the_records_say():
 def test_readme_and_index_change_with_the_records(tmp_path):
     empty = report.results(tmp_path), report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
-    results = " ".join(report.full_results(tmp_path).split())
-    assert "3 of 5" in results and "sr4-set5/butterfly | +0.90 | not explained" in results
-    assert "undecided, 3 of 5 cells" in report.index(tmp_path)
+    page = " ".join(report.full_results(tmp_path).split())
+    assert "3 of 5" in page and "sr4-set5/butterfly | +0.90 | not explained" in page
+    assert "partial, 3 of 5 cells" in report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
-    assert "reproduced, 5 of 5 cells" in report.index(tmp_path)
+    seeds(tmp_path, "sr4-set5", 0.05)
+    assert "agrees, 5 of 5 cells" in report.index(tmp_path)
     assert empty == (report.results(tmp_path / "none"), report.index(tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
-    ("differences", "outcomes"),
-    [
-        ((), {"undecided"}),
-        ((0.1,), {"undecided"}),
-        (np.linspace(-0.1, 0.1, 14), {"yes", "undecided"}),
-        (np.linspace(1, 1.1, 14), {"no", "undecided"}),
-    ],
+    ("differences", "word"), [((), "not run"), ((0.1,), "partial"), (np.linspace(-0.1, 0.1, 14), "not resolved")]
 )
-def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path, monkeypatch):
+def test_the_notebook_judges_any_number_of_cells(differences, word, tmp_path, monkeypatch):
     for name in tables.TABLES:
         fill(tmp_path, name, differences)
     load_all = records.load_all
@@ -275,19 +328,14 @@ def test_the_notebook_judges_any_number_of_cells(differences, outcomes, tmp_path
         if cell.cell_type == "code":
             exec(compile(cell.source, "09", "exec"), names)
     plt.close("all")
-    assert set(names["table"].holds) == outcomes
-    assert set(names["table"].holds.filter(like="reproduces")) == outcomes - (
-        {"undecided"} if len(differences) > 1 else set()
-    )
+    assert set(names["verdicts"].verdict) == {word} and set(names["table"].holds) == {"undecided"}
     assert saved == [*(["09-restored", "09-curves", "09-dots"] if len(differences) else []), "09-files"]
 
 
-def test_the_index_names_claims_and_experiments_that_exist():
+def test_the_index_names_tables_and_experiments_that_exist():
     for entry in report.declared("entry"):
         assert "table" not in entry or entry["table"] in tables.TABLES
         assert "records" not in entry or entry["records"] in experiments.EXPERIMENTS
-        if "claims" in entry:
-            assert {claim.id for claim in claims.of(entry["notebook"])} >= set(entry["claims"])
 
 
 def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
@@ -309,11 +357,11 @@ def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     for number in (entry["number"] for entry in report.declared("notebook")):
         claims.conclude(number, {claim.quantity: math.nan for claim in claims.of(number)}, {}, "256 × 256")
     verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
-    assert "3 no (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
-    assert "not reproduced" in report.index() and " | reproduced |" not in report.index()
+    assert "3 not shown (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
+    assert " reproduced |" not in report.index() and "3 not shown" in report.index()
     gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
     claims.conclude("00", gains, {}, "256 × 256")
-    assert "*Claims*: 3 yes (judged on 256 × 256)" in report.contents()
+    assert "*The paper's claims*: 3 shown (judged on 256 × 256)" in report.contents()
 
 
 @pytest.fixture(scope="module")
@@ -363,12 +411,33 @@ def test_the_stored_scores_of_ours_are_those_of_their_images(mirror):
 def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):
     for run in tables.AS_IN_2017.runs("paper"):
         assert run not in tables.CELLS["sr4-set5"].values()
-    assert tables.as_in_2017(tmp_path).empty and tables.explained_by_2017(tmp_path).empty
-    found = tables.as_in_2017()
-    for (table, _, image), row in found.iterrows():
+    assert tables.as_in_2017(tmp_path).empty and tables.gains_of_2017(tmp_path).empty
+    found, every = tables.as_in_2017(), results.every()
+    for (table, tried, image), row in found.iterrows():
         assert row.authors == tables.published(tables.find(table)).loc[image, tables.find(table).authors]
         assert row.difference == row["as in 2017"] - row.authors
-    row, cells = tables.explained_by_2017().loc[("sr4-set5", "scale")], tables.cells("sr4-set5")
-    assert row.before == pytest.approx((cells.scored - cells.authors)[found.loc[("sr4-set5", "scale")].index].mean())
-    assert row.after == pytest.approx(row.before + row.gain) == pytest.approx(row.before * (1 - row.share))
-    assert row["gain low"] < row.gain < row["gain high"]
+        assert math.isnan(row.gain) == (row.precision != row["precision, 2017"]), (table, tried, image)
+    gains = tables.gains_of_2017()
+    assert (gains.pairs + gains["left out"]).sum() == len(found) == len(every[every.experiment == "as-in-2017"])
+
+
+def test_a_rule_of_ours_says_what_had_been_seen_before():
+    said = report.rules()
+    for name in tables.TABLES:
+        assert report.history([f"`{name}`"]), name
+    assert "Seen before: four of its five cells" in said and "Seen before: seven runs of the first" in said
+
+
+def test_no_page_calls_what_is_not_resolved_no_effect():
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "data").glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "notebooks").glob("*.md"),
+    ]
+    notebooks = [nbformat.read(path, as_version=4) for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
+    texts = [page.read_text() for page in pages] + [cell.source for book in notebooks for cell in book.cells]
+    for text in texts:
+        assert not re.search(
+            r"no (measurable )?effect|without measurable|cannot be told from (nothing|zero)", text, re.I
+        ), text

@@ -84,11 +84,6 @@ def sound(path: Path, modified: int) -> dict:
     return record | measured
 
 
-def snapshot(folder: Path) -> tuple[tuple[Path, int], ...]:
-    """Return what tells whether a record below `folder` came or changed: each file, and when it was modified."""
-    return tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*.json")))
-
-
 def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
     """Return the sound records below `folder` by name, and a sentence for each damaged one."""
     found, damaged = {}, []
@@ -100,6 +95,11 @@ def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
         else:
             found[record["name"]] = record
     return found, damaged
+
+
+def fingerprint(found: dict[str, dict]) -> int:
+    """Return a number that changes with the names, the keys and the scores of some records."""
+    return hash(tuple((name, record["key"], str(record["scores"])) for name, record in found.items()))
 
 
 def history(record: dict) -> pd.DataFrame:

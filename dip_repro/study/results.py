@@ -6,7 +6,6 @@ seed have the same corruption, the same z and the same initial weights. They dif
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
@@ -21,6 +20,10 @@ from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Run
 
 MARGIN = 0.3  # dB: a difference whose interval lies within it is none that matters
+COLUMNS = (
+    *("experiment", "task", "image", "seed", "freeze", "key", "twins", "precision", "device", "iterations", "stopped"),
+    *("seconds", "corrupted", "last", "average", "scored", "ssim"),
+)
 PAUSE = 5  # times the usual: a report that took longer is one during which the process was held
 
 
@@ -31,13 +34,8 @@ def every(folder: Path = RESULTS) -> pd.DataFrame:
     device. iterations, stopped, seconds without pauses. PSNR in dB: corrupted, last, average, and the one that is
     scored. ssim : of the scored one.
     """
-    return _every(folder, records.snapshot(folder))
-
-
-@functools.lru_cache(maxsize=4)
-def _every(folder: Path, files: tuple) -> pd.DataFrame:
     found, _ = records.load_all(folder)
-    return pd.DataFrame.from_dict({name: row(record) for name, record in found.items()}, orient="index")
+    return pd.DataFrame([row(record) for record in found.values()], pd.Index(list(found), dtype=object), COLUMNS)
 
 
 def row(record: dict) -> dict:
@@ -66,9 +64,10 @@ def row(record: dict) -> dict:
 
 def seconds(record: dict) -> float:
     """Return how long a run took, without its pauses: a report over `PAUSE` times the usual counts as a usual one."""
-    took, reports = record["run"]["seconds"], records.history(record).get("seconds", pd.Series(dtype=float))
-    between = reports.diff().fillna(reports)
-    usual = between.median()
+    took, between = record["run"]["seconds"], np.diff(record["curves"].get("seconds", []), prepend=0)
+    if not len(between):
+        return float(took)
+    usual = float(np.median(between))
     return float(took - (between[between > PAUSE * usual] - usual).sum())
 
 
@@ -155,14 +154,15 @@ def tidy(cells: Mapping[Run, Cell], measured: Mapping[Run, dict], columns: Seque
     return pd.DataFrame(list(measured.values()), index, columns)
 
 
-def differences(scores: pd.Series, task: str, arm: str, base: str) -> pd.Series:
-    """Return arm − base for each image: paired by image and seed, then averaged over the seeds.
+def differences(found: pd.DataFrame, column: str, task: str, arm: str, base: str) -> pd.Series:
+    """Return arm − base of a column for each image: paired by image and seed, then averaged over the seeds.
 
-    scores : a column of `tidy`. An image that only one of the two arms has is left out.
+    found : `tidy`, with the column precision. A pair that is not whole, or whose runs differ in precision, is left out.
     """
-    of_task = scores[scores.index.get_level_values("task") == task]
-    arms = of_task.unstack("arm").reindex(columns=[arm, base])
-    return (arms[arm] - arms[base]).dropna().groupby("image").mean()
+    of_task = found[found.index.get_level_values("task") == task][[column, "precision"]].unstack("arm")
+    arms = of_task.reindex(columns=[(part, of) for part in (column, "precision") for of in (arm, base)])
+    equal = arms["precision", arm] == arms["precision", base]
+    return (arms[column, arm] - arms[column, base])[equal].dropna().astype(float).groupby("image").mean()
 
 
 def interval(values: pd.Series | Sequence[float]) -> tuple[float, float, float]:

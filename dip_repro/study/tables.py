@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import torch
+from jinja2 import Environment
 from torch import Tensor
 
 from dip_repro import images
@@ -326,9 +328,10 @@ def scatter(name: str, column: str = "scored", folder: Path = RESULTS) -> result
     column : "scored", by the paper's settings; or "ours", where that is the average of the same run. None where it has
     not been measured, as of the mean of two runs.
     """
-    table, every = find(name), results.every(folder)
-    if every.empty or (column == OURS and table.ours.of):
+    table = find(name)
+    if column == OURS and table.ours.of:
         return None
+    every = results.every(folder)
     twins = {run.twins: image for image, run in table.runs.items()}
     score = "average" if column == OURS else "scored"
     found: dict[str, list[float]] = {}
@@ -417,15 +420,59 @@ def yardsticks(folder: Path = RESULTS) -> pd.DataFrame:
 def outlying(folder: Path = RESULTS) -> pd.DataFrame:
     """Return the cells that are over `OUTLYING` dB from the authors', each with its explanation.
 
-    Explanations stand in data/explanations.toml, by "table/image".
+    Explanations stand in data/explanations.toml, by "table/image"; their numbers come from records, by `facts`.
     """
     explanations, rows = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8")), {}
+    known = facts(folder)
     for name in TABLES:
         for image, difference in cells(name, folder).difference.items():
             if abs(difference) > OUTLYING:
                 place = f"{name}/{image}"
-                rows[place] = {"difference": difference, "explanation": explanations.get(place, "not explained")}
+                why = from_records(explanations.get(place, "not explained"), known)
+                rows[place] = {"difference": difference, "explanation": why}
     return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "explanation"])
+
+
+class Best(NamedTuple):
+    """The highest PSNR of a curve in dB, and its iteration: only the truth tells it."""
+
+    db: float
+    at: int
+
+
+def facts(folder: Path = RESULTS) -> dict[str, Callable]:
+    """Return what an explanation may ask of the records and of the published numbers, by name, in dB."""
+
+    def record(run: str) -> dict:
+        return records.load(folder / f"{run}.json")
+
+    def best(run: str) -> Best:
+        curve = records.scored_curve(record(run))
+        return Best(curve.max(), int(curve.idxmax()))
+
+    def risen(run: str, iterations: int) -> float:
+        curve = records.scored_curve(record(run))
+        return curve.iloc[-1] - curve.loc[: curve.index[-1] - iterations].iloc[-1]
+
+    return {
+        "psnr": lambda run: records.score(record(run)),
+        "average": lambda run: record(run)["scores"]["average"],
+        "at": lambda run, iteration, column: records.history(record(run)).set_index("iteration")[column][iteration],
+        "best": best,
+        "risen": risen,
+        "authors": lambda table, image: cells(table, folder).authors[image],
+        "published": lambda table: cells(table, folder).authors.mean(),
+        "printed": lambda table, method: printed(table).set_index("method").psnr_db[method],
+    }
+
+
+def from_records(template: str, known: Mapping[str, Callable]) -> str:
+    """Return a text whose numbers are asked of `known`; dB have two decimals. A record that it needs may be missing."""
+    page = Environment(autoescape=False, finalize=lambda x: f"{x:.2f}" if isinstance(x, float) else x)
+    try:
+        return page.from_string(template).render(known)
+    except UserError as missing:
+        return f"not explained ({missing})"
 
 
 def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA
-from dip_repro.study import records, tasks
+from dip_repro.study import records, results, tasks
 from dip_repro.study.results import Cell, differences, effect, holm, interval, tidy
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.variants import Varied
@@ -23,7 +23,7 @@ BASE = "base"
 STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"
 PICTURES = "study-pictures"
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
-OUTCOME = ["scored", "last", "average", "peak", "peak_at"]
+OUTCOME = ["scored", "last", "average", "peak", "peak_at", "precision"]
 
 
 @functools.cache
@@ -152,13 +152,12 @@ def outcomes(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return one row for each finished run, indexed by task, arm, image and seed: scores in dB.
 
     scored : by the rule of the task. last, average : the two scores of the record.
-    peak, peak_at : the highest value of the scored curve, which only the truth can tell, and its iteration.
+    peak, peak_at : the highest value of the scored curve, which only the truth can tell, and its iteration. precision.
     """
 
     def row(record: dict) -> dict:
-        curve, scores = records.scored_curve(record), record["scores"]
-        values = (records.score(record), scores["image"], scores["average"], curve.max(), curve.idxmax())
-        return dict(zip(OUTCOME, values, strict=True))
+        curve, of_record = records.scored_curve(record), results.row(record)
+        return of_record | {"peak": curve.max(), "peak_at": curve.idxmax()}
 
     cells = comparison(name)
     return tidy(cells, {run: row(record) for run, record in finished(cells, folder).items()}, OUTCOME)
@@ -182,7 +181,7 @@ def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFr
     """
     found, names, rows = outcomes(folder, name), set(names), []
     for arm in arms(name):
-        scored, peak, later = (differences(found[c], arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at"))
+        scored, peak, later = (differences(found, c, arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at"))
         if arm.label in names and len(scored) > 1:
             of_peaks = {"peak": peak.mean(), "later": later.mean()}
             rows.append({"reading": arm.label, "task": arm.task} | effect(scored) | of_peaks)
@@ -191,11 +190,11 @@ def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFr
 
 def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
-    return _effects(folder, name, records.snapshot(folder / name)).copy()
+    return _effects(folder, name, records.fingerprint(records.load_all(folder / name)[0])).copy()
 
 
 @functools.lru_cache(maxsize=16)
-def _effects(folder: Path, name: str, files: tuple) -> pd.DataFrame:
+def _effects(folder: Path, name: str, fingerprint: int) -> pd.DataFrame:
     table = compared(readings(), folder, name)
     waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
     table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)
@@ -266,10 +265,11 @@ def worth(table: pd.DataFrame, reading: str, task: str) -> tuple[float, float] |
 
 def interactions(folder: Path = RESULTS) -> pd.DataFrame:
     """Return what two readings together are worth beyond the sum of each alone, in dB, with the 95 % interval."""
-    scored, rows = outcomes(folder).scored, []
+    found, rows = outcomes(folder), []
     for entry in declaration()["interaction"]:
         for task in entry["on"]:
-            one, other, both = (differences(scored, task, label, BASE) for label in (*entry["parts"], entry["name"]))
+            of = (*entry["parts"], entry["name"])
+            one, other, both = (differences(found, "scored", task, label, BASE) for label in of)
             beyond = (both - one - other).dropna()
             if len(beyond) > 1:
                 alone = {"first": one.mean(), "second": other.mean(), "both": both.mean()}
