@@ -19,7 +19,7 @@ from dip_repro.fitting import Fit
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
 from dip_repro.settings import Settings
-from dip_repro.study import campaign, experiments, records, runs
+from dip_repro.study import campaign, experiments, records, runs, tables
 from dip_repro.study import cli as study_cli
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
@@ -208,6 +208,11 @@ def test_selection_is_by_experiment_or_pattern():
         "restoration-50/house",
     ]
     assert len(campaign.select(["start", "start/quick"], "quick")) == 1
+    for table, cells in (tables.CELLS | tables.OF_2017).items():
+        for wanted in (table, f"{table}/*"):
+            if wanted not in experiments.EXPERIMENTS:
+                found = campaign.select([wanted], "paper")
+                assert set(cells.values()) <= set(found), wanted
     with pytest.raises(UserError, match="did you mean restoration-50/house"):
         campaign.select(["restoration-50/hose"], "paper")
 

@@ -274,7 +274,7 @@ def answered(run, value: float) -> dict:
     for network in ("lite0", "lite1"):
         measures |= {f"class_{network}": wanted if best else 0, f"probability_{network}": best}
     scores = {"image": 20 + best * (run.task.layer == "block1"), "ssim": 0.5 + best / 10}
-    return {"scores": scores, "measures": {name: {"image": x} for name, x in measures.items()}}
+    return {"key": run.key, "scores": scores, "measures": {name: {"image": x} for name, x in measures.items()}}
 
 
 @pytest.mark.parametrize("study", [preimage, activation])
@@ -292,8 +292,8 @@ def test_the_quantities_of_the_claims_are_those_of_all_records_or_none(study, mo
         | {"recognised_over_tv": 1, "least_of_free": 1.1},
     }
     assert measured == pytest.approx(expected[study])
-    found.popitem()
-    assert study.measured(study.found("laptop")) == {} and len(study.found("laptop")) == len(found)
+    found[next(iter(found))]["key"] = "of another configuration"
+    assert study.measured(study.found("laptop")) == {} and len(study.found("laptop")) == len(found) - 1
     found.clear()
     assert study.measured(study.found("laptop")) == {}
 

@@ -194,6 +194,14 @@ def test_verify_runs_a_record_again(record, tmp_path, monkeypatch):
     path.write_text(json.dumps(changed))
     with pytest.raises(UserError, match="differs by more than"):
         CliRunner().invoke(cli.app, ["study", "verify", str(path)], catch_exceptions=False)
+    path.write_text(json.dumps(record | {"scores": record["scores"] | {"image": None}}))
+    with pytest.raises(UserError, match="differs by more than"):  # NaN
+        CliRunner().invoke(cli.app, ["study", "verify", str(path)], catch_exceptions=False)
+    path.write_text(json.dumps(record | {"provenance": record["provenance"] | {"precision": "bfloat16"}}))
+    asked = []
+    monkeypatch.setattr(runs, "perform", lambda run, folder, device, precision: asked.append(precision) or record)
+    CliRunner().invoke(cli.app, ["study", "verify", str(path)], catch_exceptions=False)
+    assert asked == ["bfloat16"]
     with pytest.raises(UserError, match="declared otherwise"):
         experiments.declared(record | {"key": "0"})
     with pytest.raises(UserError, match="no experiment declares"):

@@ -22,6 +22,7 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import claims, experiments, figures, records, report, results, runs, tables
+from dip_repro.study.experiments import library_2017
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising
 
@@ -117,14 +118,49 @@ def test_scatter_needs_three_seeds_of_two_images_in_one_precision(tmp_path):
 
 def test_one_function_gives_the_word_on_every_page():
     for name, table in tables.TABLES.items():
-        word, cells = (tables.said(tables.judged(name))[part] for part in ("verdict", "cells"))
         (row,) = [line for line in report.results().splitlines() if table.title in line]
-        assert word in row and cells in row and row in report.README.read_text() and row in report.FULL.read_text()
+        assert row in report.README.read_text()
         entry = next(entry for entry in report.declared("entry") if entry.get("table") == name)
         (indexed,) = [line for line in report.INDEX.read_text().splitlines() if f"| {entry['what']} " in line]
-        assert f"{word}, {cells} cells" in indexed
+        for title, column in tables.COLUMNS.items():
+            said = tables.said(tables.judged(name, column))
+            lines = [line for line in report.FULL.read_text().splitlines() if table.title in line]
+            assert any(all(part in line for part in said.values()) for line in lines), (name, title)
+            if column != tables.OURS:
+                assert (
+                    f"{said['verdict']}, {said['cells']} cells" in row
+                    and f"{said['verdict']}, {said['cells']}" in indexed
+                )
     said = tables.verdicts(*tables.TABLES)
-    assert [row.verdict for row in said.itertuples()] == [tables.judged(name)["verdict"] for name in tables.TABLES]
+    words = {tables.judged(name, column)["verdict"] for name in tables.TABLES for column in ("2017", "scored")}
+    assert set(said.verdict) == words and len(said) == 14
+
+
+def test_the_library_of_2017_is_a_column_with_a_scatter_of_its_own(tmp_path):
+    cells = tables.OF_2017["2017/sr4-set5"]
+    authors = tables.cells("sr4-set5", tmp_path).authors
+    for image, run in cells.items():
+        write(tmp_path, run, authors[image] + 0.1, 0.0)
+    for run in (cells["bird"], cells["head"]):
+        for seed, sign in ((1, 1), (2, -1)):
+            score = authors[run.name.rpartition("/")[2]] + 0.1 + sign * 0.05
+            write(tmp_path, library_2017.again(run, seed), score, 0.0)
+    found = tables.judged("sr4-set5", "2017", tmp_path)
+    assert (found["verdict"], found["cells"], round(found["difference"], 6)) == ("agrees", 5, 0.1)
+    assert tables.judged("sr4-set5", folder=tmp_path)["verdict"] == "not run"
+
+
+def test_the_numbers_of_the_text_stand_beside_ours_at_both_counts(tmp_path):
+    for run in tables.OF_2017["2017/denoising-25"].values():
+        write(tmp_path, run, 29.0, 30.5)
+        path = tmp_path / f"{run.name}.json"
+        record = json.loads(path.read_text())
+        curves = {"iteration": [1800, 3000], "psnr": [29.2, 29.0], "psnr_average": [30.4, 30.5], "loss": [2, 1]}
+        path.write_text(json.dumps(record | {"curves": curves}))
+    found = tables.yardsticks(tmp_path).xs("deep prior, average", level="what").droplevel("table")
+    expected = {("of 2017", 1800): 30.4, ("of 2017", 3000): 30.5}
+    assert found.here.dropna().to_dict() == pytest.approx(expected)
+    assert found["the text"].unique() == 30.43 and found.cells["today's", 1800] == "0 of 9"
 
 
 def test_the_tidy_table_against_a_dozen_records_by_hand():
@@ -274,8 +310,8 @@ def test_the_command_shows_any_number_of_cells(tmp_path):
     again = pd.read_csv(io.StringIO(call("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
     pd.testing.assert_frame_equal(again, tables.cells("restoration-50", tmp_path), check_dtype=False)
     short = pd.read_csv(io.StringIO(call("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
-    assert short.loc[("restoration-50", "the paper's settings")].verdict == "partial"
-    assert len(short) == 2 * len(tables.TABLES)
+    assert short.loc[("restoration-50", report.TODAY)].verdict == "partial"
+    assert len(short) == 3 * len(tables.TABLES)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +339,7 @@ def test_readme_and_index_change_with_the_records(tmp_path):
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
     page = " ".join(report.full_results(tmp_path).split())
     assert "3 of 5" in page and "sr4-set5/butterfly | +0.90 | not explained" in page
-    assert "partial, 3 of 5 cells" in report.index(tmp_path)
+    assert "today's library: partial, 3 of 5 cells" in report.index(tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
     seeds(tmp_path, "sr4-set5", 0.05)
     assert "agrees, 5 of 5 cells" in report.index(tmp_path)
@@ -328,7 +364,8 @@ def test_the_notebook_judges_any_number_of_cells(differences, word, tmp_path, mo
         if cell.cell_type == "code":
             exec(compile(cell.source, "09", "exec"), names)
     plt.close("all")
-    assert set(names["verdicts"].verdict) == {word} and set(names["table"].holds) == {"undecided"}
+    said = names["verdicts"].xs("today's library", level="library")
+    assert set(said.verdict) == {word} and set(names["table"].holds) == {"undecided"}
     assert saved == [*(["09-restored", "09-curves", "09-dots"] if len(differences) else []), "09-files"]
 
 

@@ -98,8 +98,9 @@ def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
 
 
 def fingerprint(found: dict[str, dict]) -> int:
-    """Return a number that changes with the names, the keys and the scores of some records."""
-    return hash(tuple((name, record["key"], str(record["scores"])) for name, record in found.items()))
+    """Return a number that changes with the names, the keys and what was measured of some records."""
+    parts = ("key", "scores", "run", "provenance")
+    return hash(tuple((name, *(str(record.get(part)) for part in parts)) for name, record in found.items()))
 
 
 def history(record: dict) -> pd.DataFrame:

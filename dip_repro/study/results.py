@@ -35,7 +35,14 @@ def every(folder: Path = RESULTS) -> pd.DataFrame:
     scored. ssim : of the scored one.
     """
     found, _ = records.load_all(folder)
-    return pd.DataFrame([row(record) for record in found.values()], pd.Index(list(found), dtype=object), COLUMNS)
+    now = records.fingerprint(found)
+    if folder not in KNOWN or KNOWN[folder][0] != now:
+        rows = [row(record) for record in found.values()]
+        KNOWN[folder] = now, pd.DataFrame(rows, pd.Index(list(found), dtype=object), COLUMNS)
+    return KNOWN[folder][1]
+
+
+KNOWN: dict[Path, tuple[int, pd.DataFrame]] = {}  # what `every` last returned, and the fingerprint of its records
 
 
 def row(record: dict) -> dict:

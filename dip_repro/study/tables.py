@@ -21,17 +21,30 @@ from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import records, results
 from dip_repro.study.claims import Whole
-from dip_repro.study.experiments import RESTORATIONS, declared, denoising, lookup, restoration, super_resolution
+from dip_repro.study.experiments import (
+    RESTORATIONS,
+    declared,
+    denoising,
+    library_2017,
+    lookup,
+    restoration,
+    super_resolution,
+)
 from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
 from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
 CELLS = denoising.TABLES | restoration.TABLES | super_resolution.TABLES  # the declared run of each cell, by image
+OF_2017 = {f"{library_2017.FOLDER}{name}": runs for name, runs in library_2017.TABLES.items()}  # freeze 5
 DERIVED = "derived.csv"  # in the folder of results: scores that no record holds
 OURS = "ours"
 OUTLYING = 0.5  # dB: a cell beyond it is explained, or said not to be
 LEVEL = 0.1  # dB: less is no difference
-COLUMNS = {"the paper's settings": "scored", "ours": "ours"}
+COLUMNS = {
+    "the paper's settings, the library of 2017": "2017",
+    "the paper's settings, today's library": "scored",
+    "ours": "ours",
+}
 ROW = ("last iterate", "average", "scored", "freeze", "seed", "precision", "iterations", "stopped", "seconds", "device")
 
 
@@ -133,9 +146,10 @@ def counted(name: str, folder: Path = RESULTS) -> tuple[list[dict], list[str]]:
 
 
 def done(name: str, folder: Path) -> dict[str, dict]:
-    """Return the record of each finished cell of a table, by image."""
-    found = finished(CELLS[name].values(), folder)
-    return {image: found[run] for image, run in CELLS[name].items() if run in found}
+    """Return the record of each finished cell of a table, by image; "2017/…" is it by the library of that year."""
+    runs = (CELLS | OF_2017)[name]
+    found = finished(runs.values(), folder)
+    return {image: found[run] for image, run in runs.items() if run in found}
 
 
 def reconstructions(name: str, folder: Path = RESULTS) -> dict[str, Tensor]:
@@ -154,8 +168,8 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     """Return a table of the paper from the records below `folder`, one row for each image; NaN where there is none.
 
     PSNR in dB: the last iterate, the average, the one that is `scored` with the paper's settings, and its `difference`
-    from the `authors`; `ours` by the declared rule, and its difference; each published method. Then how the run was
-    made, how it ended, and what it took.
+    from the `authors`; `2017`, the same with the library of that year; `ours` by the declared rule, and its difference;
+    each published method. Then how the run was made, how it ended, and what it took.
     """
     table = find(name)
     methods = published(table)
@@ -164,6 +178,8 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     run = pd.DataFrame.from_dict(rows, orient="index", columns=ROW).reindex(methods.index)
     frame = run[[*ROW[:3]]].astype(float).assign(authors=authors)
     frame["difference"] = frame.scored - authors
+    of_2017 = done(f"{library_2017.FOLDER}{name}", folder)
+    frame["2017"] = pd.Series({image: records.score(record) for image, record in of_2017.items()}, dtype=float)
     took = run[[*ROW[3:]]].astype({"iterations": float, "seconds": float})
     ours = of_parts(table, folder) if table.ours.of else frame.join(took.seconds).rename(columns={"average": "ours"})
     frame["ours"] = ours.ours
@@ -325,14 +341,14 @@ def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
 def scatter(name: str, column: str = "scored", folder: Path = RESULTS) -> results.Scatter | None:
     """Return the scatter between runs of a table's cells that differ in the seed alone, in one precision.
 
-    column : "scored", by the paper's settings; or "ours", where that is the average of the same run. None where it has
-    not been measured, as of the mean of two runs.
+    column : one of `COLUMNS`; "ours" where it is the average of the same run. None where it was not measured, as for
+    the mean of two runs.
     """
     table = find(name)
     if column == OURS and table.ours.of:
         return None
-    every = results.every(folder)
-    twins = {run.twins: image for image, run in table.runs.items()}
+    every, runs = results.every(folder), library_2017.TABLES[name] if column == "2017" else table.runs
+    twins = {run.twins: image for image, run in runs.items()}
     score = "average" if column == OURS else "scored"
     found: dict[str, list[float]] = {}
     for (of, _), group in every[every.twins.isin(twins)].groupby(["twins", "precision"]):
@@ -342,7 +358,7 @@ def scatter(name: str, column: str = "scored", folder: Path = RESULTS) -> result
 
 
 def judged(name: str, column: str = "scored", folder: Path = RESULTS) -> dict:
-    """Return the verdict on a table by one of its two columns, as `results.verdict` has it, and what stands beside it.
+    """Return the verdict on a table by one of `COLUMNS`, as `results.verdict` has it, and what stands beside it.
 
     verdict, cells, missing, difference, low, high. here, authors : the means of the done cells in dB. least, most : the
     difference of single cells.
@@ -356,15 +372,20 @@ def judged(name: str, column: str = "scored", folder: Path = RESULTS) -> dict:
 
 
 def overview(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return `judged` of each table in both columns, indexed by (table, column), in dB."""
+    """Return `judged` of each table in each of `COLUMNS`, indexed by (table, column), in dB."""
     rows = {(name, title): judged(name, column, folder) for name in TABLES for title, column in COLUMNS.items()}
     return pd.DataFrame(rows.values(), index=pd.MultiIndex.from_tuples(rows, names=["table", "column"]))
 
 
 def verdicts(*names: str, folder: Path = RESULTS) -> pd.DataFrame:
     """Return the verdicts on some tables by the paper's settings, with what stands beside them, as text."""
-    rows = {find(name).title: judged(name, folder=folder) for name in names}
-    return pd.DataFrame.from_dict({title: said(row) for title, row in rows.items()}, orient="index")
+    rows = {
+        (find(name).title, title.partition(", ")[2]): said(judged(name, column, folder))
+        for name in names
+        for title, column in COLUMNS.items()
+        if column != OURS
+    }
+    return pd.DataFrame(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=["table", "library"]))
 
 
 def said(found: dict | pd.Series) -> dict[str, str]:
@@ -397,24 +418,66 @@ def printed(name: str) -> pd.DataFrame:
 
 
 def yardsticks(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the printed means beside ours, a row each: the text's, ours where every cell is done, and the difference.
+    """Return the printed means beside ours in dB: a row for each of them, each library and each count of iterations.
 
-    The published images are another yardstick: for σ = 25 they are better than the text.
+    Ours is the mean over all cells; NaN where one is missing. The published images are another yardstick: for σ = 25
+    they are better than the text.
     """
     rows = {}
-    for name, table in TABLES.items():
-        frame = cells(name, folder)
-        for value in printed(name).query("method.str.startswith('deep prior')").itertuples():
-            ours = frame[value.column] if value.column else mean_of_two(folder)
-            whole = ours.notna().all()
-            rows[table.title, value.method] = {
-                "the text": value.psnr_db,
-                "cells": f"{ours.count()} of {len(frame)}",
-                "here": ours.mean() if whole else math.nan,
-                "difference": ours.mean() - value.psnr_db if whole else math.nan,
-            }
-    index = pd.MultiIndex.from_tuples(rows, names=["table", "what"])
+    for name, value in ((table, value) for table in TABLES for value in printed(table).itertuples()):
+        for library, of in {"today's": name, "of 2017": f"{library_2017.FOLDER}{name}"}.items():
+            most = next(iter((CELLS | OF_2017)[of].values())).settings.iterations
+            for count in (count for count in COUNTS.get(name, (most,)) if count <= most and value.method != "nlm"):
+                psnr, cells = at_count(of, value.column, count, folder), len(TABLES[name].runs)
+                here = psnr.mean() if len(psnr) == cells else math.nan
+                rows[TABLES[name].title, value.method, library, count] = {
+                    "the text": value.psnr_db,
+                    "cells": f"{len(psnr)} of {cells}",
+                    "here": here,
+                    "difference": here - value.psnr_db,
+                }
+    index = pd.MultiIndex.from_tuples(rows, names=["table", "what", "library", "iterations"])
     return pd.DataFrame(list(rows.values()), index)
+
+
+COUNTS = {"denoising-25": (1800, 3000)}  # of iterations: the text's, and that of the released notebook
+
+
+def at_count(name: str, column: str, count: int, folder: Path) -> pd.Series:
+    """Return the PSNR in dB that each cell has at an iteration, or at its end if that is sooner, by image.
+
+    column : "last iterate", "average", "scored"; "" is the mean of two runs' averages, stored at the end alone.
+    """
+    if not column:
+        whole = name == "denoising-25" and count == CELLS[name]["hill"].settings.iterations
+        return mean_of_two(folder).dropna() if whole else pd.Series(dtype=float)
+    found = {}
+    for image, record in done(name, folder).items():
+        score = {"last iterate": "image", "scored": record["configuration"]["scored"]}.get(column, column)
+        curve = records.history(record).set_index("iteration")["psnr" if score == "image" else "psnr_average"]
+        earlier = count < record["configuration"]["settings"]["iterations"]
+        found[image] = curve[count] if earlier else record["scores"][score]
+    return pd.Series(found, dtype=float)
+
+
+def black_pixels(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what black pixels are worth in the runs of ours of restoration, in dB: all missing, or half of them known.
+
+    Which pixels are black is taken from the truth, so the truth enters the input of the second.
+    """
+
+    def psnr(runs: Iterable[Run]) -> list[float]:
+        runs = list(runs)
+        found = finished(runs, folder)
+        return [records.score(found[run]) if run in found else math.nan for run in runs]
+
+    places = list(restoration.ALL_MISSING)
+    index = pd.MultiIndex.from_tuples(places, names=["run", "image"])
+    both = {
+        "all missing": psnr(restoration.ALL_MISSING.values()),
+        "half known": psnr(CELLS[name][image] for name, image in places),
+    }
+    return pd.DataFrame(both, index).join(cells("restoration-50", folder).authors, on="image").dropna()
 
 
 def outlying(folder: Path = RESULTS) -> pd.DataFrame:

@@ -83,15 +83,21 @@ def find(name: str) -> Experiment:
 
 
 def matching(wanted: str, profile: str) -> tuple[Run, ...]:
-    """Return the runs of the experiment called `wanted`, or those whose names match it as a pattern ("sr4-set5/*")."""
-    if "/" not in wanted:
-        return find(wanted).runs(profile)
+    """Return the runs of the experiment called `wanted`, or those of that name, in that folder, or of that pattern.
+
+    Folders are the paper's tables too: "denoising-25", "sr4-set5/*" and "sr4-set5/bird" name cells.
+    """
+    if wanted in EXPERIMENTS:
+        return EXPERIMENTS[wanted].runs(profile)
     every = {run.name: run for experiment in DECLARED for run in experiment.profiles.get(profile, ())}
-    found = tuple(run for name, run in every.items() if fnmatch.fnmatch(name, wanted))
+    found = [run for name, run in every.items() if fnmatch.fnmatch(name, wanted) or name.startswith(f"{wanted}/")]
     if not found:
-        near = difflib.get_close_matches(wanted, every, n=1, cutoff=0)
-        raise UserError(f"no run of profile {profile!r} matches {wanted!r}; did you mean {near[0]}?")
-    return found
+        folders = (name.rpartition("/")[0] for name in every)
+        near = difflib.get_close_matches(wanted, [*EXPERIMENTS, *folders, *every], n=1, cutoff=0)
+        raise UserError(
+            f"no experiment, and no run of profile {profile!r}, is called {wanted!r}; did you mean {near[0]}?"
+        )
+    return tuple(found)
 
 
 def declared(record: dict) -> Run:

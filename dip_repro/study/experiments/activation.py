@@ -8,9 +8,8 @@ import pandas as pd
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study import records
 from dip_repro.study.experiments.preimage import by_each_method
-from dip_repro.study.runs import RESULTS, Experiment, Run
+from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Activation
 
 # By their number in ImageNet.
@@ -78,21 +77,18 @@ def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     unit : a class by its name, or an inner layer. read, recognised : the classes that the network itself and the other
     one read. probability, other_probability : what they give to the class wanted. All four are NaN for inner layers.
     """
-    done, _ = records.load_all(folder / ACTIVATION.name)
+    of_class = {index: label for label, index in CLASSES.items()}
     rows = []
-    for run in ACTIVATION.runs(profile):
-        if record := done.get(run.name):
-            assert isinstance(run.task, Activation)
-            measures = {name: x["image"] for name, x in record["measures"].items()}
-            of_class = {index: label for label, index in CLASSES.items()}
-            row = {"unit": run.task.layer, "method": run.name.rpartition("-")[2], "activation": measures["activation"]}
-            if run.task.judges:
-                itself, other = run.task.judges
-                row |= {"unit": of_class[run.task.channel], "wanted": run.task.channel}
-                row |= {"read": measures[f"class_{itself}"], "probability": measures[f"probability_{itself}"]}
-                row |= {"recognised": measures[f"class_{other}"]}
-                row |= {"other_probability": measures[f"probability_{other}"]}
-            rows.append(row)
+    for run, record in finished(ACTIVATION.runs(profile), folder).items():
+        assert isinstance(run.task, Activation)
+        measures = {name: x["image"] for name, x in record["measures"].items()}
+        row = {"unit": run.task.layer, "method": run.name.rpartition("-")[2], "activation": measures["activation"]}
+        if run.task.judges:
+            itself, other = run.task.judges
+            row |= {"unit": of_class[run.task.channel], "wanted": run.task.channel}
+            row |= {"read": measures[f"class_{itself}"], "probability": measures[f"probability_{itself}"]}
+            row |= {"recognised": measures[f"class_{other}"], "other_probability": measures[f"probability_{other}"]}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 

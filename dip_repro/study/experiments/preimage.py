@@ -9,9 +9,8 @@ import pandas as pd
 
 from dip_repro.networks import NetworkConfig
 from dip_repro.settings import Settings
-from dip_repro.study import records
 from dip_repro.study.no_prior import PixelsConfig
-from dip_repro.study.runs import RESULTS, Experiment, Run
+from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Activation, PreImage
 
 # Each with the class of ImageNet that EfficientNet-Lite0 reads in it. The settings were chosen on the first alone.
@@ -97,18 +96,16 @@ def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
     `distance` is ‖Φ(x) − Φ(x0)‖ / ‖Φ(x0)‖; `read` is the class that the classifier reads in the picture, and
     `probability` what it gives to the class of the original.
     """
-    done, _ = records.load_all(folder / PREIMAGE.name)
     rows = []
-    for run in PREIMAGE.runs(profile):
-        if record := done.get(run.name):
-            assert isinstance(run.task, PreImage)
-            task, measures = run.task, {name: x["image"] for name, x in record["measures"].items()}
-            rows.append(
-                {"layer": task.layer, "image": task.image, "method": run.name.rpartition("-")[2]}
-                | {"psnr": record["scores"]["image"], "ssim": record["scores"]["ssim"]}
-                | {"distance": measures["distance"], "read": int(measures[f"class_{task.network}"])}
-                | {"probability": measures[f"probability_{task.network}"]}
-            )
+    for run, record in finished(PREIMAGE.runs(profile), folder).items():
+        assert isinstance(run.task, PreImage)
+        task, measures = run.task, {name: x["image"] for name, x in record["measures"].items()}
+        rows.append(
+            {"layer": task.layer, "image": task.image, "method": run.name.rpartition("-")[2]}
+            | {"psnr": record["scores"]["image"], "ssim": record["scores"]["ssim"]}
+            | {"distance": measures["distance"], "read": int(measures[f"class_{task.network}"])}
+            | {"probability": measures[f"probability_{task.network}"]}
+        )
     return pd.DataFrame(rows)
 
 
