@@ -35,6 +35,7 @@ __all__ = [
     "upscale",
     "watch",
 ]
+MODULES = ("images", "networks", "operators", "photo", "presets", "stopping")
 HOMES = dict.fromkeys(("Fit", "FitResult", "fit"), "fitting") | dict.fromkeys(
     ("Hourglass", "NetworkConfig"), "networks"
 )
@@ -44,6 +45,8 @@ HOMES |= {"UserError": "runtime", "Settings": "settings"}
 
 
 def __getattr__(name: str):
+    if name in MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{HOMES[name]}"), name)

@@ -36,10 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Photo = Annotated[Path, typer.Argument(help="a PNG, JPEG, WebP or TIFF file, grey or colour")]
+Photo = Annotated[Path, typer.Argument(readable=False, help="a PNG, JPEG, WebP or TIFF file, grey or colour")]
 Output = Annotated[
     Path | None,
-    typer.Option("--out", help="a new file for the result", show_default="PHOTO-restored.png, or .tif"),
+    typer.Option("--out", readable=False, help="a new file for the result", show_default="PHOTO-restored.png, or .tif"),
 ]
 Iterations = Annotated[
     int | None,
@@ -140,8 +140,9 @@ def inpaint(
     mask: Annotated[
         Path | None,
         typer.Argument(
+            readable=False,  # said by what reads it
             help="a picture of the same size, or a copy of the photo painted over; without one, what is transparent "
-            "or NaN in the photo is missing"
+            "or NaN in the photo is missing",
         ),
     ] = None,
     missing: Annotated[

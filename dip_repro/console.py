@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -34,9 +35,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps, or another devi
 
 
 def say(line: str) -> None:
-    """Print a line; what the terminal cannot show or take does not end the work."""
-    with contextlib.suppress(OSError, ValueError):
+    """Print a line; where it cannot be printed, to a full disk or a closed pipe, the work goes on without."""
+    try:
         typer.echo(line)
+    except OSError:
+        with contextlib.suppress(OSError, ValueError):  # nor is what was not printed tried again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def duration(seconds: float) -> str:

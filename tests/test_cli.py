@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import torch
 from conftest import call
 from typer.testing import CliRunner
 
+import dip_repro
 from dip_repro import cli, console, images
 from dip_repro.runtime import UserError
 from dip_repro.study import cli as study_cli
@@ -43,6 +45,10 @@ def wrong(tmp_path, photo):
         (("denoise", photo, "--out", tmp_path / "no/where.png"), "no such folder"),
         (("inpaint", photo, tmp_path / "other-size.png"), "give them the same size"),
         (("inpaint", photo, tmp_path / "nothing-known.png"), "every pixel is missing"),
+        (("denoise", "astronaut", "--device", "mps"), "sees none"),
+        (("denoise", tmp_path / "phooto.png"), "did you mean .*photo.png"),
+        (("denoise", "mood"), "no file of this name$"),
+        (("study", "table", "--records", tmp_path / "nowhere"), "no such folder of records"),
         (("study", "run", "restoration"), "did you mean restoration-50"),
     ]
 
@@ -100,6 +106,52 @@ def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
                 time.sleep(0.1)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_it_says_its_version_and_is_a_module():
+    said = subprocess.run([sys.executable, "-m", "dip_repro", "--version"], capture_output=True, text=True, check=True)
+    assert said.stdout == f"dip-repro {dip_repro.__version__}\n"
+
+
+def test_quiet_says_nothing_and_another_seed_is_another_result(photo, tmp_path):
+    results = []
+    for number, seed in enumerate((0, 0, 1)):
+        out = tmp_path / f"{number}.png"
+        said = call("denoise", photo, "--iterations", 2, "--seed", seed, "--quiet", "--device", "cpu", "--out", out)
+        assert said.output == ""
+        results.append(images.open_image(out))
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_cannot_show_does_not_end_the_work(encoding, photo, tmp_path):
+    name = photo.with_name("写真.png")
+    photo.rename(name)
+    more = {"PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
+    arguments = ["denoise", name, "--iterations", "2", "--device", "cpu"]
+    done = subprocess.run([sys.executable, "-m", "dip_repro", *arguments], env=os.environ | more, capture_output=True)
+    assert done.returncode == 0 and b"-restored.png: did all 2 iterations" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["写真-restored.png", "写真.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full is Linux's")
+def test_a_full_stdout_does_not_end_the_work(photo, tmp_path):
+    arguments = ["denoise", photo, "--iterations", "2", "--device", "cpu"]
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        done = subprocess.run([sys.executable, "-m", "dip_repro", *arguments], stdout=full)
+    assert done.returncode == 0 and (tmp_path / "photo-restored.png").exists()
+
+
+def test_values_of_options_are_completed():
+    for before, expected in (("denoise x.png --setting ", "recommended"), ("study run start --profile ", "laptop")):
+        more = {
+            "_DIP_REPRO_COMPLETE": "complete_bash",
+            "COMP_WORDS": f"dip-repro {before}",
+            "COMP_CWORD": str(len(before.split()) + 1),
+        }
+        code = "import sys; sys.argv = ['dip-repro']; from dip_repro.cli import app; app(prog_name='dip-repro')"
+        said = subprocess.run([sys.executable, "-c", code], env=os.environ | more, capture_output=True, text=True)
+        assert expected in said.stdout.split()
 
 
 def test_the_old_names_of_the_study_work_with_a_line():

@@ -22,6 +22,7 @@ import files
 import folders
 import interrupts
 import kills
+import strangers
 import torch
 from trial import LIMIT, Row
 
@@ -40,6 +41,12 @@ GROUPS = {
     "images": files.kinds,
     "mutations": files.mutations,
     "bomb": files.bombs,
+    "exif": strangers.exif,
+    "metadata": strangers.kept,
+    "meanings": strangers.meanings,
+    "masks": strangers.masks,
+    "places": strangers.places,
+    "arrays": strangers.arrays,
 }
 HERE = Path(__file__).parent.parent
 RESULT, REPORT = HERE / "results" / "robustness.json", HERE / "ROBUSTNESS.md"

@@ -166,6 +166,8 @@ def table(
     folder: Annotated[Path, typer.Option("--records", help="folder of records")] = runs.RESULTS,
 ) -> None:
     """Show a table of the paper, image by image: our finished records beside the authors' published outputs."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of records")
     typer.echo(report.table(name, format, folder) if name else report.overview(format, folder))
     for sentence in report.refused(folder):
         typer.echo(f"not counted: {sentence}", err=True)
