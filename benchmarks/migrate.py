@@ -65,7 +65,7 @@ def rekey(path: Path, keys: dict[str, tuple[str, str]]) -> None:
 
 def migrate(folder: Path) -> None:
     """Bring every record below `folder` to today's schema, and the scores that are stored by their keys."""
-    every = [run for e in experiments.DECLARED for profile in e.profiles.values() for run in profile]
+    every = [run for e in experiments.EXPERIMENTS.values() for profile in e.profiles.values() for run in profile]
     by_key: dict[str, dict[str, runs.Run]] = {}
     for run in every:
         by_key.setdefault(records.key(run.configuration), {})[run.name] = run

@@ -85,7 +85,7 @@ def test_a_notebook_without_claims_is_told():
 
 
 def test_all_that_the_paper_claims_of_a_figure_counts():
-    entries = [claim for entry in report.declared("entry") for claim in entry.get("claims", ())]
+    entries = [claim for entry in report.entries() for claim in entry.get("claims", ())]
     assert sorted(entries) == sorted(claim.id for claim in claims.every() if claim.whose == "paper")
 
 

@@ -141,7 +141,9 @@ NO_LONGER_DECLARED: dict[str, str] = {}  # the name of a record that is kept, an
 
 def test_every_committed_record_belongs_to_its_declared_run():
     found, damaged = records.load_all(runs.RESULTS)
-    declared = {run.name: run for e in experiments.DECLARED for every in e.profiles.values() for run in every}
+    declared = {
+        run.name: run for e in experiments.EXPERIMENTS.values() for every in e.profiles.values() for run in every
+    }
     assert not damaged and len(found) > 1000
     assert found.keys() - declared.keys() == NO_LONGER_DECLARED.keys()
     for name in found.keys() & declared.keys():

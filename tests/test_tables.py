@@ -120,7 +120,7 @@ def test_one_function_gives_the_word_on_every_page():
     for name, table in tables.TABLES.items():
         (row,) = [line for line in report.results().splitlines() if table.title in line]
         assert row in report.README.read_text()
-        entry = next(entry for entry in report.declared("entry") if entry.get("table") == name)
+        entry = next(entry for entry in report.entries() if entry.get("table") == name)
         (indexed,) = [line for line in report.INDEX.read_text().splitlines() if f"| {entry['what']} " in line]
         for title, column in tables.COLUMNS.items():
             said = tables.said(tables.judged(name, column))
@@ -245,7 +245,7 @@ def test_two_runs_are_averaged_from_their_stored_images(tmp_path, monkeypatch):
 
 
 def test_ours_is_of_declared_runs():
-    declared = {run for experiment in experiments.DECLARED for run in experiment.profiles.get("paper", ())}
+    declared = {run for experiment in experiments.EXPERIMENTS.values() for run in experiment.profiles.get("paper", ())}
     for table in tables.TABLES.values():
         assert all(tables.CELLS[name].keys() == table.runs.keys() for name in table.ours.of)
         assert declared.issuperset(run for name in table.ours.of for run in tables.CELLS[name].values()), table.name
@@ -253,7 +253,7 @@ def test_ours_is_of_declared_runs():
 
 def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     run = replace(experiments.find("denoising").runs("laptop")[0], task=Denoising("astronaut", side=48))
-    monkeypatch.setattr(tables, "RESTORATIONS", (Experiment("denoising", "", "", {"laptop": (run,)}),))
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"": Experiment("denoising", "", "", {"laptop": (run,)}, True)})
     truth = run.task.problem(0).truth
     write(tmp_path, run, 0.0, 60.0, truth)
     assert tables.beside_baselines("denoising", tmp_path).empty  # not scored yet
@@ -265,7 +265,7 @@ def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     assert tables.beside_baselines("jpeg", tmp_path).empty and "above" in report.laptop(tmp_path)
 
     other = replace(run, seed=1)  # done again by another declaration: what was scored before is not its
-    monkeypatch.setattr(tables, "RESTORATIONS", (Experiment("denoising", "", "", {"laptop": (other,)}),))
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"": Experiment("denoising", "", "", {"laptop": (other,)}, True)})
     write(tmp_path, other, 0.0, 60.0, truth)
     tables.score_derived(tmp_path)
     assert len(tables.beside_baselines("denoising", tmp_path)) == 1
@@ -370,28 +370,23 @@ def test_the_notebook_judges_any_number_of_cells(differences, word, tmp_path, mo
 
 
 def test_the_index_names_tables_and_experiments_that_exist():
-    for entry in report.declared("entry"):
+    for entry in report.entries():
         assert "table" not in entry or entry["table"] in tables.TABLES
         assert "records" not in entry or entry["records"] in experiments.EXPERIMENTS
 
 
-def test_every_notebook_has_its_entry_its_title_its_figure_and_its_verdicts():
-    entries = report.declared("notebook")
-    notebooks = {path.name: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))}
-    assert [entry["file"] for entry in entries] == list(notebooks)
-    for entry in entries:
-        number = entry["number"]
-        heading = nbformat.read(notebooks[entry["file"]], as_version=4).cells[0].source.partition("\n")[0]
-        assert heading.lstrip("# 0123456789.·") == entry["title"] and entry["file"].startswith(number)
-        assert entry["figure"].startswith(number) and (figures.FIGURES / f"{entry['figure']}.png").exists()
-        assert set(claims.verdicts(number).index) == {claim.id for claim in claims.of(number)}
+def test_every_notebook_has_a_title_a_figure_and_verdicts():
+    for entry in report.notebooks():
+        assert entry["title"][0].isupper() and entry["claim"] and "\n\n" not in entry["claim"]
+        assert (figures.FIGURES / f"{entry['figure']}.png").exists()
+        assert set(claims.verdicts(entry["number"]).index) == {claim.id for claim in claims.of(entry["number"])}
 
 
 def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
         report.contents()
-    for number in (entry["number"] for entry in report.declared("notebook")):
+    for number in (entry["number"] for entry in report.notebooks()):
         claims.conclude(number, {claim.quantity: math.nan for claim in claims.of(number)}, {}, "256 × 256")
     verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
     assert "3 not shown (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)

@@ -78,8 +78,11 @@ class Claim:
 
 @functools.cache
 def every() -> list[Claim]:
-    """Return all claims."""
-    return [Claim(**entry) for entry in tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]]
+    """Return all claims: those of data/claims.toml, then those that stand beside an experiment, as its CLAIMS."""
+    from dip_repro.study import experiments  # which may hold claims
+
+    found = [Claim(**entry) for entry in tomllib.loads(CLAIMS.read_text(encoding="utf-8"))["claim"]]
+    return found + [claim for module in experiments.modules() for claim in getattr(module, "CLAIMS", ())]
 
 
 def of(notebook: str) -> list[Claim]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 import tomllib
 from pathlib import Path
 
@@ -181,7 +183,7 @@ def gallery() -> str:
     cards = [
         f'[<img src="figures/{entry["figure"]}.png" width="190">](notebooks/{entry["file"]})<br>'
         f"{entry['number']} {entry['title']}"
-        for entry in declared("notebook")
+        for entry in notebooks()
     ]
     rows = [cards[i : i + 4] + [""] * (4 - len(cards[i : i + 4])) for i in range(0, len(cards), 4)]
     return "\n".join(f"| {' | '.join(row)} |" for row in ([""] * 4, [":-:"] * 4, *rows))
@@ -321,15 +323,32 @@ def history(names: list[str]) -> list:
 
 
 @functools.cache
-def declared(kind: str) -> list[dict]:
-    """Return the entries of one kind in data/index.toml: "notebook" or "entry"."""
-    return tomllib.loads((DATA / "index.toml").read_text(encoding="utf-8"))[kind]
+def entries() -> list[dict]:
+    """Return the figures and tables of the paper, as data/index.toml has them."""
+    return tomllib.loads((DATA / "index.toml").read_text(encoding="utf-8"))["entry"]
+
+
+@functools.cache
+def notebooks() -> list[dict[str, str]]:
+    """Return what each notebook says of itself: number, file, title, place in the paper, claim, and its first figure."""
+    found = []
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
+        sources = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+        heading, _, text = sources[0].partition("\n\n")
+        said = re.match(r"\*\*The paper's claim\*\*(?: \(([^)]*)\))?: (.*)", text.partition("\n\n")[0], re.DOTALL)
+        place, claim = said.groups() if said else (None, text.partition("\n\n")[0])
+        figure = re.findall(rf'"({path.name[:2]}-[\w-]+)"', "\n".join(sources))[0]
+        found.append(
+            {"number": path.name[:2], "file": path.name, "title": heading.lstrip("# 0123456789."), "figure": figure}
+            | {"place": place or "not in the paper", "claim": claim[0].upper() + claim[1:].replace("\n", " ")}
+        )
+    return found
 
 
 def contents() -> str:
     """Return the page of the notebooks: of each a picture, its claims, and what the paper says; then what failed."""
     parts, failed = [], []
-    for entry in declared("notebook"):
+    for entry in notebooks():
         number, file = entry["number"], entry["file"]
         title, verdicts = f"{number} {entry['title']}", claims.verdicts(number)
         parts += [
@@ -338,7 +357,7 @@ def contents() -> str:
 
 [<img src="../figures/{entry["figure"]}.png" alt="{title}" width="480">]({file})
 
-*In the paper*: {entry.get("place", "not in the paper")}. {ledgers(number)}
+*In the paper*: {entry["place"]}. {ledgers(number)}
 
 {entry["claim"]}
 """
@@ -381,8 +400,8 @@ def ledgers(number: str) -> str:
 def index(folder: Path = RESULTS) -> str:
     """Return the page of every figure and table of the paper, and what became of it."""
     rows = []
-    links = {entry["number"]: f"[{entry['number']}](../notebooks/{entry['file']})" for entry in declared("notebook")}
-    for entry in declared("entry"):
+    links = {entry["number"]: f"[{entry['number']}](../notebooks/{entry['file']})" for entry in notebooks()}
+    for entry in entries():
         verdict, size = of_table(entry["table"], folder) if "table" in entry else of_claims(entry)
         place = entry.get("table", entry.get("records", "none"))
         count = len(tables.counted(place, folder)[0])
@@ -392,7 +411,7 @@ def index(folder: Path = RESULTS) -> str:
                 "what": entry["what"],
                 "verdict": verdict,
                 "judged on": size,
-                "notebook": links.get(entry.get("notebook"), "–"),
+                "notebook": links.get(entry.get("notebook", ""), "–"),
                 "records": f"[{count}](results/{place})" if count else "–",
             }
         )

@@ -22,20 +22,7 @@ from dip_repro.runtime import CHECKOUT, ROOT, UserError
 from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.no_prior import PixelsConfig
-from dip_repro.study.tasks import (
-    Activation,
-    Damage,
-    Denoising,
-    Enhancement,
-    Flash,
-    Inpainting,
-    Jpeg,
-    PreImage,
-    Problem,
-    Restoration,
-    SuperResolution,
-    Target,
-)
+from dip_repro.study.tasks import Problem, Task
 from dip_repro.study.variants import Varied, strategies
 
 RESULTS = ROOT / "data" / "results" if CHECKOUT else Path("results")
@@ -63,19 +50,7 @@ class Run:
     """
 
     name: str
-    task: (
-        Denoising
-        | Damage
-        | Jpeg
-        | Restoration
-        | Inpainting
-        | SuperResolution
-        | Flash
-        | Enhancement
-        | Target
-        | PreImage
-        | Activation
-    )
+    task: Task
     network: NetworkConfig | ResNetConfig | PixelsConfig
     settings: Settings
     seed: int = 0
@@ -296,6 +271,7 @@ def sizes(runs: Iterable[Run]) -> str:
 class Experiment:
     """What an experiment answers in the paper, and its runs by profile.
 
+    baselines : whether its `laptop` runs are restorations that are shown beside methods without a network.
     declared : the runs by profile; or a function that returns them, where reading the declaration can wait.
     """
 
@@ -303,6 +279,7 @@ class Experiment:
     title: str
     answers: str
     declared: Mapping[str, tuple[Run, ...]] | Callable[[], Mapping[str, tuple[Run, ...]]]
+    baselines: bool = False
 
     @property
     def profiles(self) -> Mapping[str, tuple[Run, ...]]:

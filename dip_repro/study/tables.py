@@ -19,10 +19,9 @@ from torch import Tensor
 from dip_repro import images
 from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
-from dip_repro.study import records, results
+from dip_repro.study import experiments, records, results
 from dip_repro.study.claims import Whole
 from dip_repro.study.experiments import (
-    RESTORATIONS,
     declared,
     denoising,
     library_2017,
@@ -195,7 +194,8 @@ def row(record: dict) -> tuple:
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
     """Return the finished `laptop` runs of the restoration experiment `name`, or of all, with their records."""
-    chosen = [experiment for experiment in RESTORATIONS if name in ("", experiment.name)]
+    every = experiments.EXPERIMENTS.values()
+    chosen = [experiment for experiment in every if experiment.baselines and name in ("", experiment.name)]
     return finished([run for experiment in chosen for run in experiment.profiles.get("laptop", ())], folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,18 @@ class Problem:
             return scores
 
         return observe
+
+
+class Task(Protocol):
+    """A frozen dataclass of plain data: what is made of an image, from the random streams of a seed."""
+
+    @property
+    def image(self) -> Any: ...
+
+    @property
+    def side(self) -> int | None: ...
+
+    def problem(self, seed: int) -> Problem: ...
 
 
 @dataclass(frozen=True)

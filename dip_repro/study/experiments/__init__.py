@@ -1,72 +1,31 @@
-"""The study's experiments as data: one file for each notebook, and here the list of all."""
+"""The study's experiments as data: one file for each notebook. Every file of this folder is looked through for them."""
 
 from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 from dip_repro.runtime import UserError
-from dip_repro.study.experiments.activation import ACTIVATION
-from dip_repro.study.experiments.ambiguities import ROUNDS
-from dip_repro.study.experiments.architectures import ARCHITECTURES
-from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
-from dip_repro.study.experiments.averaging import AVERAGING, AVERAGING_LONG, AVERAGING_TUNING
-from dip_repro.study.experiments.denoising import (
-    DENOISING,
-    DENOISING_50,
-    LONGER_DENOISING,
-    SECOND,
-    START,
-    STOPPED_EARLY,
-)
-from dip_repro.study.experiments.enhancement import ENHANCEMENT
-from dip_repro.study.experiments.failures import FAILURES
-from dip_repro.study.experiments.flash import FLASH
-from dip_repro.study.experiments.front import AGAIN, PHOTOS
-from dip_repro.study.experiments.impedance import IMPEDANCE
-from dip_repro.study.experiments.inpainting import HOLE, MESH, TEXT
-from dip_repro.study.experiments.jpeg import JPEG
-from dip_repro.study.experiments.library_2017 import LIBRARY_2017
-from dip_repro.study.experiments.preimage import PREIMAGE
-from dip_repro.study.experiments.restoration import (
-    BLACK_MISSING,
-    BRANCHING,
-    MISSING,
-    RECOMMENDED_RESTORATION,
-    RESTORATION,
-    SECOND_FREEZE,
-)
-from dip_repro.study.experiments.stopping import SHOWN, STOPPING, TUNING, UNSEEN
-from dip_repro.study.experiments.super_resolution import (
-    PIXELS,
-    RECOMMENDED_SR4,
-    SUPER_RESOLUTION,
-    SUPER_RESOLUTION_SET14,
-)
 from dip_repro.study.runs import Experiment, Run
 
-RESTORATIONS = (
-    *(START, DENOISING, SECOND, JPEG, SUPER_RESOLUTION, TEXT, HOLE, MESH, RESTORATION, MISSING, FLASH, ENHANCEMENT),
-)
-DECLARED = (
-    *(*RESTORATIONS, STOPPED_EARLY, DENOISING_50, SECOND_FREEZE, BRANCHING, FAILURES, *ROUNDS),
-    *(
-        SUPER_RESOLUTION_SET14,
-        AS_IN_2017,
-        LIBRARY_2017,
-        PIXELS,
-        TUNING,
-        STOPPING,
-        UNSEEN,
-        SHOWN,
-        IMPEDANCE,
-        ARCHITECTURES,
-    ),
-    *(AVERAGING_TUNING, AVERAGING, AVERAGING_LONG, PREIMAGE, ACTIVATION),
-    *(AGAIN, PHOTOS, LONGER_DENOISING, RECOMMENDED_RESTORATION, BLACK_MISSING, RECOMMENDED_SR4),
-)
-EXPERIMENTS = {experiment.name: experiment for experiment in DECLARED}
+
+def modules() -> Iterator[ModuleType]:
+    """Yield the modules of this folder, in the order of their names."""
+    for module in pkgutil.iter_modules(__path__):
+        yield importlib.import_module(f"{__name__}.{module.name}")
+
+
+def declared_in(module: ModuleType) -> Iterator[Experiment]:
+    """Yield the experiments that a module has, also those in a list."""
+    for value in vars(module).values():
+        yield from (part for part in (value if isinstance(value, list) else [value]) if isinstance(part, Experiment))
+
+
+EXPERIMENTS = {experiment.name: experiment for module in modules() for experiment in declared_in(module)}
 
 
 def lookup(what: str, name: str, among: Mapping):
@@ -89,7 +48,7 @@ def matching(wanted: str, profile: str) -> tuple[Run, ...]:
     """
     if wanted in EXPERIMENTS:
         return EXPERIMENTS[wanted].runs(profile)
-    every = {run.name: run for experiment in DECLARED for run in experiment.profiles.get(profile, ())}
+    every = {run.name: run for experiment in EXPERIMENTS.values() for run in experiment.profiles.get(profile, ())}
     found = [run for name, run in every.items() if fnmatch.fnmatch(name, wanted) or name.startswith(f"{wanted}/")]
     if not found:
         folders = (name.rpartition("/")[0] for name in every)

@@ -29,6 +29,7 @@ START = Experiment(
         },
         scored="average",
     ),
+    baselines=True,
 )
 
 
@@ -95,6 +96,7 @@ DENOISING = Experiment(
         "laptop": (middle("denoising", seed=0), GRASS_256),
         "paper": tuple(TABLES["denoising-25"].values()),
     },
+    baselines=True,
 )
 DENOISING_50 = Experiment(
     "denoising-50",
@@ -111,6 +113,7 @@ SECOND = Experiment(
         "laptop": (middle("denoising-second", seed=1),),
         "paper": tuple(TABLES["denoising-second-25"].values()),
     },
+    baselines=True,
 )
 STOPPED_EARLY = Experiment(
     "denoising-stopped",

@@ -23,4 +23,5 @@ ENHANCEMENT = Experiment(
             "paper": (Enhancement("project-page/Denoising/Color/25/F16_GT.png"), NetworkConfig(), EARLY),
         },
     ),
+    baselines=True,
 )

@@ -37,4 +37,5 @@ FLASH = Experiment(
             "cave", NetworkConfig(), 1800, flash=f"{CAVE}_00_flash.jpg", no_flash=f"{CAVE}_01_noflash.jpg"
         ),
     },
+    baselines=True,
 )

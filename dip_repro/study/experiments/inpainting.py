@@ -42,6 +42,7 @@ TEXT = Experiment(
         "laptop": (WRITTEN, replace(WRITTEN, name="text/laptop-6000", settings=Settings(6000))),
         "paper": (Run("text/paper", published("kate"), NetworkConfig(), Settings(6000)),),
     },
+    baselines=True,
 )
 
 
@@ -83,6 +84,7 @@ HOLE = Experiment(
     "A large hole, filled by networks of several depths and kinds",
     "Large-hole inpainting (library, vase), Sec. 4",
     {profile: (*runs.values(), *(LONGER.values() if profile == "laptop" else ())) for profile, runs in HOLES.items()},
+    baselines=True,
 )
 
 FROM_MESH = NetworkConfig(in_channels=2, n_s=(0,) * 5)
@@ -97,6 +99,7 @@ MESH = Experiment(
             "paper": (published("vase", z="mesh"), FROM_MESH, Settings(5000)),
         },
     ),
+    baselines=True,
 )
 
 

@@ -22,4 +22,5 @@ JPEG = Experiment(
             for name, iterations in {"snail": 2400, "snail-left-running": 50000}.items()
         ),
     },
+    baselines=True,
 )

@@ -92,6 +92,7 @@ RESTORATION = Experiment(
         "laptop": (Run("restoration-50/laptop-camera", Restoration("camera", 256), GREY, restoration_settings(2000)),),
         "paper": tuple(TABLES["restoration-50"].values()),
     },
+    baselines=True,
 )
 RECOMMENDED_RESTORATION = Experiment(
     "recommended-restoration",
@@ -125,6 +126,7 @@ MISSING = Experiment(
         "laptop": missing("laptop", "coins", 128, GREY, restoration_settings(1000, FAST)),
         "paper": missing("house", f"{PAGE}/house_GT.png", None, GREY, restoration_settings(11000)),
     },
+    baselines=True,
 )
 
 BRANCHES = {

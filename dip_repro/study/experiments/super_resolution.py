@@ -88,6 +88,7 @@ SUPER_RESOLUTION = Experiment(
         ),
         "paper": (*TABLES["sr4-set5"].values(), *TABLES["sr8-set5"].values(), ZEBRA),
     },
+    baselines=True,
 )
 # The pixels start as in `no_prior.optimise_pixels`. λ = 0.02 was the best on `coffee` at 96², by the ground truth.
 PIXELS = Experiment(
