@@ -1,8 +1,11 @@
 """What README and the pages beside it say is what the committed results say."""
 
 import importlib
+import sys
+import types
 
 from dip_repro.runtime import ROOT
+from dip_repro.study import experiments, runs
 
 
 def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
@@ -29,3 +32,17 @@ def test_every_open_reading_is_a_setting_that_exists():
     rows = [line.split("|")[2] for line in table.splitlines()[2:]]
     names = {part for row in rows for part in row.split("`")[1::2]}
     assert len(rows) >= 18 and names <= known
+
+
+def test_the_experiment_in_contributing_is_one_that_runs(monkeypatch):
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    lines = page.partition("+++ b/dip_repro/study/experiments/columns.py\n")[2].partition("```")[0].splitlines()
+    module = types.ModuleType("dip_repro.study.experiments.columns")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec("\n".join(line[1:] for line in lines), vars(module))
+    (experiment,) = experiments.declared_in(module)
+    (run,) = experiment.runs("quick")
+    problem = runs.problem_of(run)
+    columns = problem.operator.mask[0].unique(dim=0)
+    assert len(columns) == 1 and 0.3 < float(columns.mean()) < 0.7
+    assert module.CLAIMS[0].judge(6.0) == "shown" and run.configuration["task"]["kind"] == "Columns"

@@ -330,7 +330,7 @@ def entries() -> list[dict]:
 
 @functools.cache
 def notebooks() -> list[dict[str, str]]:
-    """Return what each notebook says of itself: number, file, title, place in the paper, claim, and its first figure."""
+    """Return what each notebook says of itself: number, file, title, place in the paper, claim, first figure."""
     found = []
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         sources = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
