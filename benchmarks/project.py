@@ -29,7 +29,7 @@ def main():
     parser.add_argument("--compiled", action="store_true")
     args = parser.parse_args()
 
-    allocator = runtime.tune_allocator()
+    runtime.tune()
     device = runtime.pick_device(args.device)
     network = Hourglass(NetworkConfig.uniform(args.width, args.depth)).to(device)
     z = noise_input(32, (args.size, args.size), seed=0).to(device)
@@ -54,7 +54,7 @@ def main():
                 "device": args.device,
                 "precision": args.precision,
                 "compiled": args.compiled,
-                "allocator": allocator,
+                "allocator": runtime.TUNED,
                 "threads": torch.get_num_threads(),
                 "torch": torch.__version__,
                 "iterations": args.iterations,

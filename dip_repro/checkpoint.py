@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dip_repro import stopping
 from dip_repro.runtime import UserError, stream, written_whole
 
 SECONDS = 60  # between two checkpoints
@@ -24,12 +25,14 @@ SECONDS = 60  # between two checkpoints
 DAMAGED = (
     *(RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, pickle.UnpicklingError),
 )
+DAMAGED_FILE = "{}: a damaged checkpoint; remove it, and the run starts anew"
+OF_ANOTHER = "{} belongs to another fit: remove it, or name another file"
 ALIKE = {"image": 1e-3, "measurement": 1e-5}  # machines differ in rounding by less; what is another fit, by more
 
 
-def identity(measurement: Tensor, z: Tensor, settings, seed: int, precision: str) -> str:
+def identity(measurement: Tensor, z: Tensor, settings, seed: int) -> str:
     """Return what names a fit's data and settings: a SHA-256."""
-    digest = hashlib.sha256(json.dumps([asdict(settings), seed, precision]).encode())
+    digest = hashlib.sha256(json.dumps([asdict(settings), seed]).encode())
     for x in (measurement, z):
         digest.update(x.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
@@ -48,7 +51,7 @@ def probes(network: nn.Module, operator: Callable[[Tensor], Tensor], z: Tensor) 
         if elsewhere := {x.device for x in held if x.device != z.device}:
             raise UserError(f"the {name} lies on {elsewhere.pop()} and z on {z.device}: move one of them, x.to(device)")
     image = tensor_of(network(z), "network").float()
-    noise = torch.rand(image.shape, generator=stream(0, "probe")).to(z.device)
+    noise = torch.rand(image.shape, generator=stream(0, "probe"), dtype=image.dtype, device="cpu").to(z.device)
     cut = "the operator is cut from autograd: write it in PyTorch, without NumPy, .detach(), .data or no_grad"
     try:
         with torch.enable_grad():
@@ -80,6 +83,9 @@ def state_of(fit) -> dict:
         "noise": fit.noise.get_state(),
         "counts": [fit.iteration, fit.rollbacks, fit.seconds, fit.stopped],
         "rows": list(fit.rows),
+        "stop": stopping.state_of(fit.stop),
+        "observer": stopping.state_of(fit.observer),
+        "precision": fit.precision,
     }
 
 
@@ -90,6 +96,9 @@ def restore(fit, state: dict) -> None:
     fit.image, fit.average, fit.z, fit.rows = state["image"], state["average"], state["z"], state["rows"]
     fit.noise.set_state(state["noise"].cpu())
     fit.iteration, fit.rollbacks, fit.seconds, fit.stopped = state["counts"]
+    stopping.restore(fit.stop, state["stop"])
+    stopping.restore(fit.observer, state["observer"])
+    fit.good = state["good"] or state
 
 
 class Checkpoint:
@@ -103,9 +112,9 @@ class Checkpoint:
         self.newest: dict | None = None
         self.due = time.monotonic() + SECONDS
 
-    def take(self, state: dict) -> None:
-        """Take in a state that can be gone on from, and write it where it is time."""
-        self.newest = state
+    def take(self, state: dict, good: dict) -> None:
+        """Keep a state to resume from, with the `good` one to roll back to, and write it where it is time."""
+        self.newest = state | {"good": None if good is state else good}
         if time.monotonic() > self.due:
             self.write()
 
@@ -125,27 +134,41 @@ class Checkpoint:
             partial.write_bytes(whole.getbuffer())
         self.due = time.monotonic() + SECONDS
 
-    def resume(self, fit) -> None:
-        """Bring a `Fit` to the saved state, where there is a file.
+    def saved(self) -> dict | None:
+        """Return the saved state, None where there is no file.
 
         Raises
         ------
         UserError : a damaged file, or that of a fit with other data, settings, network or operator.
         """
         if self.path is None or not self.path.exists():
-            return
+            return None
         device, saved = self.probed["image"].device, io.BytesIO(self.path.read_bytes())
         try:
             with warnings.catch_warnings(action="ignore"):  # they are about what is damaged
                 state = torch.load(saved, map_location=device, weights_only=True)
             same = state.pop("identity") == self.of and agree(state.pop("probes"), self.probed)
-            if same:
-                restore(fit, state)
-                check(fit, self.probed["image"])
+            state["precision"], state["good"]  # raises KeyError
         except DAMAGED:
-            raise UserError(f"{self.path}: a damaged checkpoint; remove it, and the run starts anew") from None
+            raise UserError(DAMAGED_FILE.format(self.path)) from None
         if not same:
-            raise UserError(f"{self.path} belongs to another fit: remove it, or name another file")
+            raise UserError(OF_ANOTHER.format(self.path))
+        return state
+
+    def resume(self, fit, state: dict) -> None:
+        """Bring a `Fit` to the saved state.
+
+        Raises
+        ------
+        UserError : parts of it are damaged, or the fit's precision was asked to be another.
+        """
+        if state["precision"] != fit.precision:
+            raise UserError(OF_ANOTHER.format(self.path) + f" ({state['precision']}, not {fit.precision})")
+        try:
+            restore(fit, state)
+            check(fit, self.probed["image"])
+        except DAMAGED:
+            raise UserError(DAMAGED_FILE.format(self.path)) from None
 
 
 def check(fit, image: Tensor) -> None:

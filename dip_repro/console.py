@@ -26,6 +26,7 @@ class Profile(StrEnum):
 
 
 class Precision(StrEnum):
+    auto = "auto"
     float32 = "float32"
     bfloat16 = "bfloat16"
     tf32 = "tf32"
@@ -60,6 +61,9 @@ def repeat_ctrl_c(unraisable) -> None:
 
 def ended(app: Callable[[], object], interrupted: Callable[[], str]) -> None:
     """Run a command line to its end: an error for the user is one line and exit code 1, and so is Ctrl-C."""
+    # Read when PyTorch is imported, by the commands. By default an OpenMP thread that waits spins: two of them on one
+    # core, beside other work, take seconds for a step of tenths.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     sys.unraisablehook = repeat_ctrl_c
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

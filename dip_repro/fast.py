@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from dip_repro.runtime import UserError, synchronise
+from dip_repro import runtime
+from dip_repro.runtime import UserError
 
-PRECISIONS = ("float32", "tf32", "bfloat16")
+PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
+COMPILED_ON = ("cuda",)
 QUARTER_FROM = 2**20  # elements of an up-sampled map; for smaller ones the plain path is faster
-SLOWER = 1.5  # a lower precision that takes so many times as long as float32 is not taken
+WIDE = 64  # filters; in a narrower network memory decides the time of a step, not products
 
 
 # ---- The 3×3 convolution of a map that was up-sampled by 2 -----------------------------------------------------------
@@ -180,10 +182,24 @@ def has_amx() -> bool:
     return torch.cpu._is_amx_tile_supported()
 
 
-def precision_that_pays(wanted: str, network: nn.Module, z: Tensor) -> str:
-    """Return `wanted`, or "float32" where bfloat16 is much slower here: a CPU without instructions for it emulates it.
+def bfloat16_is_faster(device: torch.device) -> bool:
+    """Return whether `device` multiplies bfloat16 faster than float32.
 
-    Two steps of each are timed, and one warning says what was found.
+    CPUs do with AMX. AVX512-BF16 alone doubles the rate on AMD's, and halves it on Intel's (benchmarks/NOTES.md).
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
+    return has_amx() or (torch.cpu._is_avx512_bf16_supported() and runtime.vendor() == "AuthenticAMD")
+
+
+def choose_precision(wanted: str, network: nn.Module, device: torch.device) -> str:
+    """Return the precision of the convolutions: `wanted`, or what "auto" stands for here.
+
+    "auto" is bfloat16 where the processor multiplies it faster and the network is wide enough to gain, else float32. A
+    rule and no measurement, so that the same machine gives the same bits. A CPU without instructions for bfloat16
+    would emulate it: it takes float32, and a warning says so.
 
     Raises
     ------
@@ -191,37 +207,41 @@ def precision_that_pays(wanted: str, network: nn.Module, z: Tensor) -> str:
     """
     if wanted not in PRECISIONS:
         raise UserError(f"precision = {wanted!r} is not one of {', '.join(PRECISIONS)}")
-    if wanted == "tf32" and z.device.type != "cuda":
+    if wanted == "tf32" and device.type != "cuda":
         raise UserError("precision tf32 exists on NVIDIA's GPUs only: use float32 or bfloat16 here")
-    if wanted != "bfloat16" or z.device.type != "cpu":
-        return wanted
-    took = {name: seconds_of_two_steps(evaluator(network, z, name), z) for name in ("float32", "bfloat16")}
-    network.zero_grad(set_to_none=True)
-    if took["bfloat16"] < SLOWER * took["float32"]:
-        return wanted
-    steps = " and ".join(f"{seconds / 2:.2f} s in {name}" for name, seconds in took.items())
-    warnings.warn(f"a step takes {steps} on this processor: float32 is used", stacklevel=3)
-    return "float32"
+    if wanted == "auto":
+        widest = max((m.out_channels for m in network.modules() if isinstance(m, nn.Conv2d)), default=0)
+        return "bfloat16" if widest >= WIDE and bfloat16_is_faster(device) else "float32"
+    if wanted == "bfloat16" and device.type == "cpu" and not (has_amx() or torch.cpu._is_avx512_bf16_supported()):
+        warnings.warn("this processor has no instructions for bfloat16: float32 is used", stacklevel=3)
+        return "float32"
+    return wanted
 
 
-def seconds_of_two_steps(f: Callable[[Tensor], Tensor], z: Tensor) -> float:
-    f(z).sum().backward()  # the first call sets things up
-    start = time.perf_counter()
-    for _ in range(2):
-        f(z).sum().backward()
-    synchronise(z.device)
-    return time.perf_counter() - start
+@contextlib.contextmanager
+def products(precision: str, device: torch.device) -> Iterator[None]:
+    """Within it, a GPU multiplies float32 as `precision` says; PyTorch's flags are given back at the end.
+
+    PyTorch's own default is TF32 for convolutions, so that float32 would not be float32.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = cudnn.allow_tf32, matmul.allow_tf32
+    cudnn.allow_tf32 = matmul.allow_tf32 = precision != "float32"
+    try:
+        yield
+    finally:
+        cudnn.allow_tf32, matmul.allow_tf32 = before
 
 
 def evaluator(network: nn.Module, z: Tensor, precision: str, compiled: bool = False) -> Callable[[Tensor], Tensor]:
     """Return f_θ as the loop calls it, (1, C_z, H, W) → (1, C, H, W) in float32; convolutions are in `precision`.
 
-    `compiled`: pointwise work is fused and, on a GPU, replayed as a CUDA graph; that takes about a minute first. Where
-    it cannot be done, one warning says so, and the network is called as it is.
+    `compiled`: on a GPU, pointwise work is fused and replayed as a CUDA graph; that takes about a minute first. On a
+    CPU it takes longer than it saves. Where it cannot be done, one warning says so, and the network is called as it is.
     """
-    cuda = z.device.type == "cuda"
-    # PyTorch's own default is TF32 for convolutions, so that float32 would not be float32.
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
 
     def calling(called: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         def f(z: Tensor) -> Tensor:
@@ -232,7 +252,10 @@ def evaluator(network: nn.Module, z: Tensor, precision: str, compiled: bool = Fa
 
     if not compiled:
         return calling(network)
-    f = calling(torch.compile(network, mode="reduce-overhead" if cuda else "default", dynamic=False))
+    if z.device.type not in COMPILED_ON:
+        warnings.warn("the network is not compiled: that helps on a GPU only", stacklevel=3)
+        return calling(network)
+    f = calling(torch.compile(network, mode="reduce-overhead", dynamic=False))
     try:
         f(z).sum().backward()  # what stands in the way shows here, and not in the loop
     except (RuntimeError, AssertionError, OSError, ImportError) as error:  # no compiler, an old card, its own faults

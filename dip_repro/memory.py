@@ -19,7 +19,13 @@ def check(network: nn.Module, z: Tensor) -> None:
     ------
     UserError : too little memory, or an image too small for the network.
     """
-    free, needed = free_memory(z.device), memory_needed(network, z)
+    if isinstance(network, Hourglass):
+        network.check_size(*z.shape[-2:])
+    try:
+        needed = memory_needed(network, z)
+    except Exception:  # noqa: BLE001 - a network of any kind, and an estimate decides nothing where it fails
+        return
+    free = free_memory(z.device)
     if free is None or needed <= free:
         return
     sides = z.shape[-2:]
@@ -34,14 +40,9 @@ def memory_needed(network: nn.Module, z: Tensor) -> int:
     """Return about how many bytes a step takes: weights, Adam's state, and what is kept for the gradient.
 
     Counted on a copy without data, so nothing is computed. The factor for work space and the constant were measured
-    on the CPU in float32, from 64² to 1024² (benchmarks/NOTES.md), so as not to be too low.
-
-    Raises
-    ------
-    UserError : an image too small for the network.
+    on the CPU in float32, from 64² to 1024² (benchmarks/NOTES.md), so as not to be too low. Networks that cannot be
+    copied, or that make tensors of their own on another device, raise errors of PyTorch's.
     """
-    if isinstance(network, Hourglass):
-        network.check_size(*z.shape[-2:])
     ghost, kept = copy.deepcopy(network).to("meta"), {}
 
     def keep(x: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dip_repro import fast
 from dip_repro.blocks import Down, Skip, Up, convolution
-from dip_repro.runtime import UserError, stream
+from dip_repro.runtime import UserError, own_defaults, stream
 
 CHOICES = {
     "upsample": ("bilinear", "nearest"),
@@ -78,10 +78,10 @@ class NetworkConfig:
         """Return the filters of s_i: n_s[i]; where it is added, as many as what it is added to, or 0."""
         if self.join == "concat" or not self.n_s[i]:
             return self.n_s[i]
-        return self.n_u[i] if self.joins_last else self.leaving(i + 1)
+        return self.n_u[i] if self.joins_last else self.channels(i + 1)
 
-    def leaving(self, i: int) -> int:
-        """Return the channels that leave depth i upwards: u_i's, or d's at the bottom."""
+    def channels(self, i: int) -> int:
+        """Return the channels of what depth i hands upwards: u_i's, or d's at the bottom."""
         if i == self.depth:
             return self.n_d[-1]
         return self.n_u[i] + (self.n_s[i] if self.joins_last and self.join == "concat" else 0)
@@ -113,6 +113,7 @@ class Hourglass(nn.Module):
     alike.
     """
 
+    @own_defaults()
     def __init__(self, config: NetworkConfig, seed: int = 0):
         super().__init__()
         self.config = config
@@ -123,8 +124,8 @@ class Hourglass(nn.Module):
             self.downs.append(Down(entering[i], config.n_d[i], config.k_d[i], config))
             if n_s:
                 self.skips[str(i)] = Skip(source, n_s, config.k_s[i], config)
-            self.ups.append(Up(config.leaving(i + 1), n_s, config.n_u[i], config.k_u[i], config))
-        self.head = fast.Pointwise(config.leaving(0), config.out_channels, 1)
+            self.ups.append(Up(config.channels(i + 1), n_s, config.n_u[i], config.k_u[i], config))
+        self.head = fast.Pointwise(config.channels(0), config.out_channels, 1)
         initialise(self, config, seed)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -147,12 +148,12 @@ class Hourglass(nn.Module):
 
     def check_size(self, height: int, width: int) -> None:
         """Say so, before computing, where an image is too small for the depth."""
-        least = 2**self.config.depth + 1
-        if min(height, width) < least:
+        minimum = 2**self.config.depth + 1
+        if min(height, width) < minimum:
             shallower = "; use a shallower network" if self.config.depth > 1 else ""
             raise UserError(
                 f"an image of {height}×{width} is too small for depth {self.config.depth}: "
-                f"each side must be at least {least}{shallower}"
+                f"each side must be at least {minimum}{shallower}"
             )
 
 
@@ -203,6 +204,7 @@ class ResNetConfig:
 class ResNet(nn.Module):
     """(1, in_channels, H, W) → (1, out_channels, H, W): x ← x + BN(conv(LeakyReLU(BN(conv(x))))), `blocks` times."""
 
+    @own_defaults()
     def __init__(self, config: ResNetConfig, seed: int = 0):
         super().__init__()
         self.config = config
@@ -228,6 +230,7 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
+@own_defaults()
 def noise_input(channels: int, size: tuple[int, ...], seed: int) -> Tensor:
     """Return z ~ U(0, 1/10), (1, channels, H, W): fixed noise from the stream "z" of `seed`."""
     return torch.rand(1, channels, *size, generator=stream(seed, "z")) / 10
@@ -235,9 +238,12 @@ def noise_input(channels: int, size: tuple[int, ...], seed: int) -> Tensor:
 
 def add_noise(z: Tensor, sigma_p: float, generator: torch.Generator) -> Tensor:
     """Return z plus normal noise of standard deviation σ_p."""
-    return z.add(torch.randn(z.shape, generator=generator, device=z.device), alpha=sigma_p) if sigma_p else z
+    if not sigma_p:
+        return z
+    return z.add(torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device), alpha=sigma_p)
 
 
+@own_defaults()
 def mesh_input(size: tuple[int, ...], low: float = 0, high: float = 1) -> Tensor:
     """Return z as a mesh grid, (1, 2, H, W): each pixel's column and row in [low, high] (large holes)."""
     rows, columns = (torch.linspace(low, high, n) for n in size)

@@ -22,7 +22,7 @@ CHECKOUT = (ROOT / "pyproject.toml").is_file()  # else the package is installed 
 DATA = ROOT / "data" if CHECKOUT else PACKAGE / "data"  # registry, declarations, published numbers
 
 
-class UserError(Exception):
+class UserError(ValueError):
     """A sentence for the user: what was wrong, and what would do."""
 
 
@@ -33,6 +33,21 @@ def stream(seed: int, name: str, device: str | torch.device = "cpu") -> torch.Ge
     """
     digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+@contextmanager
+def own_defaults() -> Iterator[None]:
+    """Within it, tensors and layers are made in float32 on the CPU.
+
+    PyTorch's defaults are given back as they were, and so is its random stream, which layers draw from at first.
+    """
+    default = torch.get_default_dtype()
+    with torch.random.fork_rng(devices=()), torch.device("cpu"):
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(default)
 
 
 def pick_device(name: str | torch.device | None = "auto") -> torch.device:
@@ -55,19 +70,22 @@ def pick_device(name: str | torch.device | None = "auto") -> torch.device:
     return torch.device("cpu") if device.type == "cpu" else device  # of which there is one, whatever its number
 
 
-@functools.cache
-def tune_allocator() -> str:
-    """Let glibc keep the memory it was given, and return what was done, for the record.
+TUNED: list[str] = []  # what `tune` did, once
+
+
+def tune() -> None:
+    """Let glibc keep the memory it was given, in the whole process: a step takes two thirds of the time.
 
     A step frees and asks again for blocks of a hundred megabytes; by default glibc returns each of them to the
-    system, and every page is faulted in again. Must come before the first large allocation.
+    system, and every page is faulted in again. Must come before the first large allocation. The command line and the
+    study call it; `fit` does not, as it changes the program around it. Elsewhere than with glibc it does nothing.
     """
-    if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
-        return "system default"
+    if TUNED or not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
+        return
     trim_threshold, top_pad, mmap_max, large = -1, -2, -4, 2**31 - 1
     mallopt = ctypes.CDLL(None).mallopt
-    done = mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28)
-    return "glibc keeps freed blocks" if all(done) else "system default"
+    if all((mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28))):
+        TUNED.append("glibc keeps freed blocks")
 
 
 @contextmanager
@@ -101,6 +119,11 @@ def written_whole(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+def cores() -> list[int]:
+    """Return the cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until `device` has done all it was asked, so that a clock read next means something."""
     if device.type == "cuda":
@@ -124,13 +147,34 @@ def free_memory(device: torch.device) -> int | None:
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own, used again
         return torch.cuda.mem_get_info(device)[0] + cached
-    if tune_allocator() != "system default":
+    if TUNED:
         ctypes.CDLL(None).malloc_trim(0)  # the freed blocks that glibc kept are free again
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
         return None
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
+    limits = [limit for limit in (free, free_in_container()) if limit is not None]
+    return min(limits, default=None)
+
+
+# Of control groups, version 2 and 1: a container's limit, what it holds, and of that the files that would give way.
+GROUPS = {
+    "/sys/fs/cgroup": ("memory.max", "memory.current", "inactive_file"),
+    "/sys/fs/cgroup/memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+
+
+def free_in_container() -> int | None:
+    """Return the bytes that a container's own limit leaves; None where there is no limit."""
+    for folder, (limit, held, files) in GROUPS.items():
+        try:
+            most, now = ((Path(folder) / name).read_text().strip() for name in (limit, held))
+            statistics = dict(line.split() for line in (Path(folder) / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        return None if most == "max" else int(most) - int(now) + int(statistics.get(files, 0))
+    return None
 
 
 @functools.cache
@@ -144,6 +188,16 @@ def commit() -> str:
         return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "dip_repro") else "")
     except FileNotFoundError:
         return ""
+
+
+@functools.cache
+def vendor() -> str:
+    """Return the processor's maker as the processor spells it, such as GenuineIntel; "" where that is not known."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = [f"vendor_id: {platform.processor().rpartition(', ')[2]}"]  # as Windows ends it
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), "")
 
 
 @functools.cache
@@ -167,5 +221,5 @@ def provenance(device: torch.device) -> dict:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
-        "allocator": tune_allocator(),
+        "allocator": TUNED[0] if TUNED else "system default",
     }

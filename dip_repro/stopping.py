@@ -10,19 +10,20 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from dip_repro.operators import Mask
-from dip_repro.runtime import UserError, stream
+from dip_repro.runtime import UserError, own_defaults, stream
 
 Signal = Callable[[Tensor, Tensor], float]  # takes an iterate and the average, both (C, H, W)
 Curve = list[tuple[int, float]]  # iterations, and the signal's value at each
 
 WINDOWS, WEIGHTS = (5, 10, 20), (0.05, 0.1, 0.2)  # those that are studied; in iterates seen
 USUAL = 1205  # where `recommended` stops in the median over pictures and noise that no setting was chosen with
-FILLING = 1.0  # stands for the variance of too few iterates; values in [0, 1] have less
+TOO_FEW = 1.0  # stands for the variance of too few iterates; values in [0, 1] have less
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,14 @@ def nothing(image: Tensor, average: Tensor) -> float:
     return 0.0
 
 
+class Remembers(Protocol):
+    """What an interrupted fit saves of a rule, a signal or an observer that remembers, and hands back to a new one."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> None: ...
+
+
 class MovingVariance:
     """The variance of the last `window` iterates about their mean, averaged over pixels (WMV).
 
@@ -113,8 +122,14 @@ class MovingVariance:
     def __call__(self, image: Tensor, average: Tensor) -> float:
         self.seen.append(thinned(image))
         if len(self.seen) < self.window:
-            return FILLING
+            return TOO_FEW
         return float(torch.stack(tuple(self.seen)).var(0, correction=0).mean())
+
+    def state_dict(self) -> dict:
+        return {"seen": list(self.seen)}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.seen = deque((x.cpu() for x in state["seen"]), maxlen=self.window)
 
 
 class ExponentialVariance:
@@ -137,7 +152,14 @@ class ExponentialVariance:
         self.mean = self.mean + self.weight * change
         self.variance = (1 - self.weight) * (self.variance + self.weight * float(change.square().mean()))
         self.count += 1
-        return self.variance if self.count * self.weight >= 1 else FILLING
+        return self.variance if self.count * self.weight >= 1 else TOO_FEW
+
+    def state_dict(self) -> dict:
+        return {"mean": self.mean, "count": self.count, "variance": self.variance}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.mean = None if state["mean"] is None else state["mean"].cpu()
+        self.count, self.variance = state["count"], state["variance"]
 
 
 class Residual:
@@ -156,6 +178,7 @@ class Residual:
         return float(squares.sum() / (self.mask.sum() * len(x)) / self.variance)
 
 
+@own_defaults()
 def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """Split the known pixels of `mask` (1, H, W) into two masks: those to fit, and about a `share` of them to watch.
 
@@ -163,7 +186,9 @@ def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """
     if not 0 < share < 1:
         raise UserError(f"held out = {share}: a share of the known pixels must be between 0 and 1")
-    watched = mask * (torch.rand(mask.shape, generator=stream(seed, "held-out")) < share)
+    watched = mask * (
+        torch.rand(mask.shape, generator=stream(seed, "held-out"), dtype=torch.float32, device="cpu") < share
+    )
     return mask - watched, watched
 
 
@@ -184,7 +209,8 @@ class Rule:
     Parameters
     ----------
     name : for messages.
-    signal : what is watched. It remembers iterates, so each fit needs a new rule.
+    signal : what is watched. It remembers iterates, so each fit needs a new rule. Where it has a `state_dict`
+        (`Remembers`), an interrupted fit saves it.
     criterion : when to stop, and which iteration to keep.
     keep : "image" or "average": what is kept of that iteration.
     """
@@ -213,6 +239,26 @@ class Rule:
         ended = f"{self.criterion}, at iteration {last}" if self.stopped else f"the fit ended at iteration {last}"
         return f"{self.name}: {ended}; the {self.keep} of iteration {self.iteration} is kept"
 
+    def state_dict(self) -> dict:
+        own = {"curve": [list(point) for point in self.curve], "image": self.image}
+        return own | {"stopped": self.stopped, "iteration": self.iteration, "signal": state_of(self.signal)}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.curve = [(iteration, value) for iteration, value in state["curve"]]
+        self.stopped, self.iteration, self.image = state["stopped"], state["iteration"], state["image"]
+        restore(self.signal, state["signal"])
+
+
+def state_of(what) -> dict | None:
+    """Return the state of what `Remembers`; None of what does not."""
+    return what.state_dict() if hasattr(what, "state_dict") else None
+
+
+def restore(what, state: dict | None) -> None:
+    """Bring what `Remembers` to a state that `state_of` returned."""
+    if state is not None:
+        what.load_state_dict(state)
+
 
 def calm(window: int = 20, patience: int = 50) -> Rule:
     """Return a new rule that stops where the iterates change least; `window` counts reports."""
@@ -237,6 +283,17 @@ class Later:
     @property
     def image(self) -> Tensor | None:
         return self.latest.image
+
+    @property
+    def keep(self) -> str:
+        return self.latest.keep
+
+    def state_dict(self) -> dict:
+        return {"rules": [rule.state_dict() for rule in self.rules]}
+
+    def load_state_dict(self, state: dict) -> None:
+        for rule, its in zip(self.rules, state["rules"], strict=True):
+            rule.load_state_dict(its)
 
     @property
     def why(self) -> str:

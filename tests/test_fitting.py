@@ -2,13 +2,13 @@ import contextlib
 import dataclasses
 import inspect
 import itertools
-import warnings
 
 import pytest
 import torch
 from conftest import finished
+from torch import nn
 
-from dip_repro import fast, memory, rollback, stopping
+from dip_repro import fast, memory, rollback, runtime, stopping
 from dip_repro.fitting import Fit, fit
 from dip_repro.networks import Hourglass, NetworkConfig, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
@@ -123,7 +123,7 @@ def test_a_report_falls_on_the_grid_after_an_interrupt_without_a_checkpoint(monk
 
 def test_a_fit_that_is_degenerate_from_the_start_leaves_no_checkpoint(tmp_path):
     file = tmp_path / "fit.checkpoint"
-    with pytest.raises(UserError, match="degenerate from the start"):
+    with pytest.raises(UserError, match="came to NaN within its first iterations: lower the learning rate"):
         finished(start(operator=Jumps(set(range(100)), float("nan")), checkpoint=file))
     assert not file.exists()
 
@@ -194,13 +194,14 @@ def test_missing_pixels_have_no_influence_at_all():
 class Jumps(torch.nn.Module):
     """An operator whose output explodes at some calls, as a destabilised network's does."""
 
-    def __init__(self, at, value):
+    def __init__(self, *changes):
         super().__init__()
-        self.at, self.value, self.calls = at, value, -1  # the check before the run calls it once
+        self.values = {call: value for at, value in zip(changes[::2], changes[1::2], strict=True) for call in at}
+        self.calls = -1  # the check before the loop follows its gradient once
 
     def forward(self, x):
-        self.calls += 1
-        return x * self.value if self.calls in self.at else x
+        self.calls += x.requires_grad  # as in the loop's steps; a look at a report asks for no gradient
+        return x * self.values[self.calls] if x.requires_grad and self.calls in self.values else x
 
 
 @pytest.mark.parametrize("value", [50.0, float("nan")])
@@ -224,7 +225,7 @@ def test_a_jump_relative_to_the_loss_of_the_moment_is_rolled_back():
     rows = [{"loss": loss, "rolled_back": 0} for loss in (0.1, 0.01, 0.0005)]
     relative = dataclasses.replace(SETTINGS, rollback_ratio=3.0)
     for loss, settings, expected in ((0.004, SETTINGS, False), (0.004, relative, True), (0.001, relative, False)):
-        assert rollback.jumped(loss, rows, settings, X0, X0) == expected
+        assert rollback.jumped(loss, rows, settings) == expected
     settings = Settings(iterations=30, report_every=1, rollback_threshold=1e9, rollback_ratio=3.0)
     assert finished(start(settings, operator=Jumps({12}, 50.0))).rollbacks == 1
     with pytest.raises(UserError, match="rollback_ratio"):
@@ -278,33 +279,223 @@ def test_a_collapsed_output_is_rolled_back(colour):
 
 
 def test_bfloat16_convolutions_stay_near(monkeypatch):
-    monkeypatch.setattr(fast, "SLOWER", float("inf"))  # also where it is emulated
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)  # or emulated
     full, half = (finished(start(precision=p)).history.loss.iloc[-1] for p in ("float32", "bfloat16"))
     assert full != half and abs(full - half) < 0.2 * full
-    with pytest.raises(UserError, match="float32, tf32, bfloat16"):
+    with pytest.raises(UserError, match="auto, float32, tf32, bfloat16"):
         start(precision="float8")
 
 
-@pytest.mark.parametrize(("slower", "taken"), [(40.0, "float32"), (0.7, "bfloat16")])
-def test_bfloat16_is_taken_where_it_pays(monkeypatch, slower, taken):
-    times = iter((0.4, 0.4 * slower))
-    monkeypatch.setattr(fast, "seconds_of_two_steps", lambda f, z: next(times))
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        assert start(precision="bfloat16").precision == taken
-    sentences = [str(warning.message) for warning in told]
-    expected = ["a step takes 0.20 s in float32 and 8.00 s in bfloat16 on this processor: float32 is used"]
-    assert sentences == (expected if taken == "float32" else [])
+AMX, AVX, NONE = (True, True), (False, True), (False, False)  # whether it has AMX, and AVX512-BF16
 
 
-def test_tf32_is_there_only_where_it_is_asked_for():
-    z = noise_input(4, (24, 20), seed=0)
-    fast.evaluator(Hourglass(CONFIG), z, "tf32")
-    assert torch.backends.cudnn.allow_tf32 and torch.backends.cuda.matmul.allow_tf32
-    start()
-    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+@pytest.mark.parametrize(
+    ("has", "vendor", "width", "taken"),
+    [
+        *((AMX, "GenuineIntel", 64, "bfloat16"), (AMX, "GenuineIntel", 32, "float32")),
+        *((AVX, "AuthenticAMD", 128, "bfloat16"), (AVX, "GenuineIntel", 128, "float32")),
+        (NONE, "AuthenticAMD", 128, "float32"),
+    ],
+)
+def test_auto_is_a_rule_by_processor_and_width(monkeypatch, has, vendor, width, taken):
+    monkeypatch.setattr(fast, "has_amx", lambda: has[0])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has[1])
+    monkeypatch.setattr(runtime, "vendor", lambda: vendor)
+    network, cpu = Hourglass(NetworkConfig.uniform(width=width, depth=1)), torch.device("cpu")
+    assert fast.choose_precision("auto", network, cpu) == taken
+    if has != NONE:
+        assert fast.choose_precision("bfloat16", network, cpu) == "bfloat16"
+        return
+    with pytest.warns(UserWarning, match="no instructions for bfloat16: float32 is used"):
+        assert fast.choose_precision("bfloat16", network, cpu) == "float32"
+
+
+def test_a_fit_resumes_in_its_precision_on_another_processor(tmp_path, monkeypatch):
+    monkeypatch.setattr(fast, "WIDE", 1)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)  # or emulated
+    monkeypatch.setattr(fast, "bfloat16_is_faster", lambda device: True)
+    file = tmp_path / "fit.checkpoint"
+    assert interrupted(file, precision="auto").precision == "bfloat16"
+    monkeypatch.setattr(fast, "bfloat16_is_faster", lambda device: False)
+    resumed = start(checkpoint=file, precision="auto")
+    assert (resumed.precision, resumed.iteration) == ("bfloat16", 5)
+    with pytest.raises(UserError, match=r"belongs to another fit.*bfloat16, not float32"):
+        start(checkpoint=file, precision="float32")
+
+
+def test_tf32_is_there_only_within_a_fit_that_asks_for_it():
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    for before in (True, False):
+        cudnn.allow_tf32 = matmul.allow_tf32 = before
+        for precision in ("float32", "tf32", "bfloat16"):
+            with fast.products(precision, torch.device("cuda")):
+                assert cudnn.allow_tf32 == matmul.allow_tf32 == (precision != "float32")
+            assert cudnn.allow_tf32 == matmul.allow_tf32 == before
     with pytest.raises(UserError, match="NVIDIA"):
         start(precision="tf32")
+
+
+def test_the_program_around_a_fit_stays_as_it_was():
+    def result():
+        return finished(start(settings=Settings(10))).image
+
+    usual, state = result(), torch.get_rng_state()
+    noise_input(4, (9, 9), seed=0)
+    Hourglass(CONFIG)
+    assert torch.equal(state, torch.get_rng_state())
+    for kind in (torch.float64, torch.bfloat16):
+        torch.set_default_dtype(kind)
+        try:
+            assert torch.equal(result(), usual) and torch.get_default_dtype() == kind
+        finally:
+            torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        assert torch.equal(result(), usual)
+
+
+class Remembering:
+    """An observer that remembers: its score is the number of reports, and their mean."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, image, average):
+        self.seen.append(float(image.mean()))
+        return {"count": len(self.seen), "mean": sum(self.seen) / len(self.seen)}
+
+    def state_dict(self):
+        return {"seen": list(self.seen)}
+
+    def load_state_dict(self, state):
+        self.seen = list(state["seen"])
+
+
+def test_an_observer_that_remembers_resumes_with_the_fit(tmp_path):
+    whole, file = finished(start(observer=Remembering())), tmp_path / "fit.checkpoint"
+    interrupted(file, observer=Remembering())
+    resumed = finished(start(observer=Remembering(), checkpoint=file))
+    assert resumed.history.drop(columns="seconds").equals(whole.history.drop(columns="seconds"))
+    assert resumed.history["count"].tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_place_to_roll_back_to_survives_an_interruption(tmp_path):
+    """A jump, then an interruption, then NaN: as without the interruption."""
+    settings, file = Settings(20, report_every=1), tmp_path / "fit.checkpoint"
+    whole = finished(start(settings, operator=Jumps({10}, 50.0, {11, 12}, float("nan"))))
+    first = start(settings, operator=Jumps({10}, 50.0), checkpoint=file)
+    with contextlib.closing(iter(first)) as reports:
+        assert next(report for report in reports if report.iteration == 10).row["rolled_back"]
+    resumed = start(settings, operator=Jumps({1, 2}, float("nan")), checkpoint=file)
+    result = finished(resumed)
+    assert torch.equal(result.image, whole.image) and torch.equal(result.average, whole.average)
+    assert result.rollbacks == whole.rollbacks == 3
+
+
+def test_roll_backs_count_against_a_fit_only_without_progress():
+    bad, sound = {"loss": 9.0, "rolled_back": 1}, {"loss": 0.1, "rolled_back": 0}
+    assert rollback.in_a_row([sound, bad, sound]) == 0 and rollback.in_a_row([sound, bad, bad]) == 2
+    jumps = set(range(20, 400, 25))  # more than MOST, each at a report
+    result = finished(start(Settings(420, report_every=5), operator=Jumps(jumps, 50.0)))
+    assert result.rollbacks > rollback.MOST and result.stopped == "iterations done"
+
+
+def test_a_report_is_not_changed_by_later_ones():
+    reports = [(r, r.image.clone(), r.average.clone()) for r in start()]
+    assert len(reports) == 6
+    for report, image, average in reports:
+        assert torch.equal(report.image, image) and torch.equal(report.average, average)
+
+
+@pytest.mark.parametrize("keep", ["image", "average"])
+def test_the_result_is_what_the_rule_kept(keep):
+    values = iter([3.0, 2.0, 1.0, 2.0, 3.0, 4.0])
+    rule = stopping.Rule("spy", lambda image, average: next(values), stopping.Lowest(10), keep)
+    run = start(stop=rule)
+    reports = {report.iteration: report for report in run}
+    assert rule.iteration == 15 and max(reports) == 25 and f"the {keep} of iteration 15 is kept" in run.result.stopped
+    assert torch.equal(getattr(run.result, keep), getattr(reports[15], keep))
+
+
+def with_coordinates():
+    class Coordinates(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = nn.Conv2d(5, 3, 3, padding=1)
+
+        def forward(self, z):
+            column = torch.linspace(0, 1, z.shape[-1]).expand(1, 1, *z.shape[-2:])
+            return self.convolution(torch.cat([z, column], 1)).sigmoid()
+
+    return Coordinates()
+
+
+def with_a_value():
+    class Value(nn.Conv2d):
+        def forward(self, z):
+            x = super().forward(z).sigmoid()
+            return x / max(1.0, x.detach().max().item())
+
+    return Value(4, 3, 3, padding=1)
+
+
+OWN = {
+    "tensors made in forward": with_coordinates,
+    "a value read in forward": with_a_value,
+    "weight norm": lambda: nn.Sequential(nn.utils.weight_norm(nn.Conv2d(4, 3, 1)), nn.Sigmoid()),
+    "lazy layers": lambda: nn.Sequential(nn.LazyConv2d(8, 3, padding=1), nn.ReLU(), nn.LazyConv2d(3, 1)),
+    "a traced one": lambda: torch.jit.trace(nn.Conv2d(4, 3, 1), torch.rand(1, 4, 24, 20)),
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's, about its own older parts
+@pytest.mark.parametrize("kind", OWN)
+def test_a_network_of_your_own_is_fitted_where_the_memory_estimate_fails(kind):
+    run = Fit(X0, Identity(), OWN[kind](), noise_input(4, X0.shape[-2:], seed=0), SETTINGS)
+    history = finished(run).history
+    assert history.loss.iloc[-1] < history.loss.iloc[0]
+
+
+def test_a_container_s_own_limit_counts_as_free_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime, "GROUPS", {str(tmp_path): ("memory.max", "memory.current", "inactive_file")})
+    assert runtime.free_in_container() is None
+    for name, content in {"memory.max": "3000000", "memory.current": "2500000"}.items():
+        (tmp_path / name).write_text(content)
+    (tmp_path / "memory.stat").write_text("anon 2000000\ninactive_file 400000\n")
+    assert runtime.free_in_container() == 900_000 == runtime.free_memory(torch.device("cpu"))
+    (tmp_path / "memory.max").write_text("max\n")
+    assert runtime.free_in_container() is None
+
+
+UNITS = {
+    "counts": lambda x: 1000 * x,
+    "with an offset": lambda x: 2000 * x - 1000,
+    "Fourier": lambda x: torch.view_as_real(torch.fft.fft2(x)).flatten(1),
+    "sums": lambda x: torch.cat([x.sum(-2), x.sum(-1)], -1),
+}
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_a_measurement_in_any_units_is_fitted(kind):
+    z, x0 = noise_input(4, X0.shape[-2:], seed=0), UNITS[kind](X0[None])[0]
+    result = finished(Fit(x0, UNITS[kind], Hourglass(CONFIG), z, Settings(30, 1e-3, report_every=5)))
+    assert result.rollbacks == 0 and result.stopped == "iterations done"
+
+
+@pytest.mark.parametrize(
+    ("x0", "sentence"),
+    [
+        ((255 * X0).to(torch.uint8), "uint8.*divided by 255"),
+        (255 * X0, "from .* to 25., and those .* to .*: give both in the same units"),
+    ],
+)
+def test_the_right_cause_is_named(x0, sentence):
+    with pytest.raises(UserError, match=sentence):
+        finished(start(x0=x0))
+
+
+def test_an_operator_that_returns_nan_is_named():
+    with pytest.raises(UserError, match="the operator makes NaN"):
+        finished(start(operator=lambda x: (x - 2).sqrt()))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -316,7 +507,8 @@ def test_a_compiled_network_is_the_same_function(monkeypatch, precision):
         return compile(network, backend="aot_eager", dynamic=how["dynamic"])  # traced whole, without a C++ compiler
 
     monkeypatch.setattr(torch, "compile", traced)
-    monkeypatch.setattr(fast, "SLOWER", float("inf"))
+    monkeypatch.setattr(fast, "COMPILED_ON", ("cpu",))
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)  # or emulated
     run, plain = (start(precision=precision, compiled=c) for c in (True, False))
     assert len(graphs) == 1 and all(p.grad is None for p in run.network.parameters())
     result, other = (finished(fit) for fit in (run, plain))
@@ -330,6 +522,9 @@ def test_what_cannot_be_compiled_is_fitted_as_it_is(monkeypatch):
 
         return f
 
+    with pytest.warns(UserWarning, match="helps on a GPU only"):
+        start(compiled=True)
+    monkeypatch.setattr(fast, "COMPILED_ON", ("cpu",))
     monkeypatch.setattr(torch, "compile", without_compiler)
     with pytest.warns(UserWarning, match="not compiled, so the fit takes longer: Cannot find a working triton"):
         run = start(compiled=True)
@@ -337,11 +532,7 @@ def test_what_cannot_be_compiled_is_fitted_as_it_is(monkeypatch):
 
 
 def test_both_ways_to_run_a_fit_take_the_same_arguments():
-    once, watched = inspect.signature(fit).parameters, inspect.signature(Fit).parameters
-    assert list(once) == list(watched)
-    assert [p.default for n, p in once.items() if n != "progress"] == [
-        p.default for n, p in watched.items() if n != "progress"
-    ]
+    assert inspect.signature(fit).parameters == inspect.signature(Fit).parameters
     z = noise_input(4, X0.shape[-2:], seed=0)
     result = fit(X0, Identity(), Hourglass(CONFIG), z, SETTINGS, progress=False)
     assert torch.equal(result.image, finished(start()).image)

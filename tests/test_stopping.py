@@ -60,7 +60,7 @@ def test_the_variances_are_those_of_their_definition():
 
 def test_no_variance_is_believed_before_the_window_is_full():
     still = [TRUTH] * 4
-    assert [v for _, v in shown(Rule("", MovingVariance(4), Count(99))).curve[:3]] == [stopping.FILLING] * 3
+    assert [v for _, v in shown(Rule("", MovingVariance(4), Count(99))).curve[:3]] == [stopping.TOO_FEW] * 3
     assert shown(Rule("", MovingVariance(4), Lowest(10)), still).iteration == 40
     assert shown(Rule("", ExponentialVariance(0.25), Lowest(10)), still).iteration == 40
 
@@ -308,9 +308,38 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
     assert record["scores"]["average"] == pytest.approx(history.psnr_average[30], abs=1e-3)
     assert record["configuration"]["stop"] == {"rule": "variance", "window": 20, "patience": 50}
     assert perform(replace(SHORT, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
-    assert not list(tmp_path.rglob("*.checkpoint"))
     with pytest.raises(UserError, match="'never' is not one of , variance, held-out"):
         replace(SHORT, stop="never")
+
+
+@pytest.mark.parametrize("stop", ["variance", "held-out"])
+def test_a_run_with_a_rule_that_is_left_again_and_again_is_the_same(tmp_path, stop):
+    run = replace(SHORT, stop=stop)
+    whole = perform(run, tmp_path / "whole", "cpu", progress=False)
+    for _ in range(run.settings.iterations // run.settings.report_every):
+        left = perform(run, tmp_path / "left", "cpu", progress=False, until=0.0)  # after one report
+        assert left is None or left["run"]["iterations"] == whole["run"]["iterations"]
+    record = perform(run, tmp_path / "left", "cpu", progress=False)
+    assert record["scores"] == whole["scores"] and record["run"]["stopped"] == whole["run"]["stopped"]
+    for curve, values in whole["curves"].items():
+        assert curve == "seconds" or record["curves"][curve] == values
+    assert not list(tmp_path.rglob("*.checkpoint"))
+
+
+@pytest.mark.parametrize("signal", [lambda: MovingVariance(4), lambda: ExponentialVariance(0.3)])
+@pytest.mark.parametrize("left", [1, 3, 6])
+def test_a_rule_brought_to_a_saved_state_goes_on_alike(signal, left):
+    whole, before, after = (Rule("", signal(), Lowest(3)) for _ in range(3))
+    draw = torch.Generator().manual_seed(0)
+    seen = [(i, *torch.rand(2, 3, 9, 9, generator=draw)) for i in range(10)]
+    for iterate in seen:
+        whole.see(*iterate)
+    for iterate in seen[:left]:
+        before.see(*iterate)
+    after.load_state_dict(before.state_dict())
+    for iterate in seen[left:]:
+        after.see(*iterate)
+    assert after.curve == whole.curve and after.why == whole.why and torch.equal(after.image, whole.image)
 
 
 def test_the_recommended_rule_watches_pixels_that_the_fit_does_not_see():

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import multiprocessing
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -86,10 +87,22 @@ def executor(workers: int, scheduler: str | None) -> Executor:
             return Client(scheduler, timeout=10).get_executor()
         except OSError:
             raise UserError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from None
-    # With more threads than cores a step takes seconds, not tenths of one. (Dask limits the threads by itself.)
-    threads = max(1, torch.get_num_threads() // workers)
+    # Each worker has cores of its own. With more threads than cores a step takes seconds, not tenths of one. (Dask
+    # limits the threads by itself.)
     spawn = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, spawn, torch.set_num_threads, (threads,))
+    places = spawn.SimpleQueue()
+    cores = runtime.cores()
+    for k in range(workers):
+        places.put(cores[k::workers] or cores)
+    return ProcessPoolExecutor(workers, spawn, take_place, (places, max(1, len(cores) // workers)))
+
+
+def take_place(places, threads: int) -> None:
+    """Bind this process to the next place, a list of cores, and to so many threads."""
+    cores = places.get()
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    torch.set_num_threads(threads)
 
 
 def campaign(

@@ -133,7 +133,8 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
                 due = time.monotonic() + every
             yield report
     except KeyboardInterrupt:
-        print(f"stopped at iteration {report.iteration}; what was done so far is kept")
+        where = f"at iteration {rows[-1]['iteration']}; what was done so far is kept" if rows else "before a report"
+        print(f"stopped {where}")
     if rows:
         handle.update(drawn())
 

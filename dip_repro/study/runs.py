@@ -8,7 +8,7 @@ import inspect
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
@@ -123,6 +123,7 @@ def prepare(run: Run, device: str = "auto", **how) -> tuple[Problem, Fit]:
 
     `how` goes to `Fit`: stop, checkpoint, progress, precision, compiled.
     """
+    runtime.tune()
     problem = problem_of(run)
     assert problem.z is not None  # drawn there
     where = runtime.pick_device(device)
@@ -156,9 +157,8 @@ def perform(
 ) -> dict | None:
     """Perform a run, save its record below `folder`, and return the record; one that exists is returned as it is.
 
-    An interrupted run continues from its checkpoint. At the time `until` (as `time.time()` counts) the run stops,
-    its checkpoint stays, and None is returned. A run with a stopping rule always starts again from the beginning,
-    because the rule must see every iterate.
+    An interrupted run resumes from its checkpoint. At the time `until` (as `time.time()` counts) the run stops, its
+    checkpoint stays, and None is returned.
     """
     path = folder / f"{run.name}.json"
     if path.exists():
@@ -171,7 +171,7 @@ def perform(
     # Read before the run: the code may change while it runs.
     provenance = runtime.provenance(where) | ({"compiled": True} if compiled else {})
     checkpoint = path.with_suffix(f".{run.key}.checkpoint")
-    how = {"checkpoint": None if run.stop else checkpoint, "progress": progress}
+    how = {"checkpoint": checkpoint, "progress": progress}
     problem, fitting = prepare(run, device, precision=precision, compiled=compiled, **how)
     with contextlib.closing(iter(fitting)) as reports:
         for report in reports:
@@ -183,9 +183,6 @@ def perform(
     if not fitting.stopped:
         return None
     result = fitting.result
-    if rule := fitting.stop:
-        assert rule.image is not None  # the rule has seen a report
-        result = replace(result, average=rule.image.cpu())
     record = make_record(run, problem, result, where) | {"provenance": provenance | {"precision": fitting.precision}}
     records.save(record, getattr(result, run.scored), folder)
     checkpoint.unlink(missing_ok=True)  # only now is nothing lost with it

@@ -15,8 +15,8 @@ from dip_repro.metrics import psnr
 class Samples:
     """The mean and the spread of the images (C, H, W) that it sees, without the first `burn_in`.
 
-    Welford's recursion. Until the burn-in is over the mean is the newest image, and the spread is 0. A checkpoint does
-    not save what was seen; `count` says how many images there are.
+    Welford's recursion. Until the burn-in is over the mean is the newest image, and the spread is 0. An observer that
+    has samples is to save them with a checkpoint (`state_dict`).
     """
 
     def __init__(self, burn_in: int = 0):
@@ -37,6 +37,14 @@ class Samples:
             change = image - self.mean
             self.mean = self.mean + change / self.count
             self.squares = self.squares + change * (image - self.mean)
+
+    def state_dict(self) -> dict:
+        return {"seen": self.seen} | ({"mean": self.mean, "squares": self.squares} if self.seen else {})
+
+    def load_state_dict(self, state: dict) -> None:
+        self.seen = state["seen"]
+        if self.seen:
+            self.mean, self.squares = state["mean"].cpu(), state["squares"].cpu()
 
     @property
     def std(self) -> Tensor:

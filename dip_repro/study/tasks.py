@@ -48,25 +48,43 @@ class Problem:
     stop: stopping.Rule | stopping.Later | None = None
 
     def observer(self, device: torch.device) -> Observer:
-        """Return the function that logs the scores of a fit. Nothing else in a run knows the ground truth."""
-        watched = dict(self.measures)
-        if self.truth is not None:
-            truth = self.truth.to(device)
-            watched["psnr"] = lambda x: self.score(x, truth)
+        """Return what logs the scores of a fit. Nothing else in a run knows the ground truth."""
+        return Scores(self, device)
 
-        def observe(image: Tensor, average: Tensor) -> dict:
-            scores: dict[str, Tensor | float] = {
-                f"{n}{of}": f(x) for of, x in {"": image, "_average": average}.items() for n, f in watched.items()
-            }
-            scores |= {n: signal(image, average) for n, signal in self.signals.items()}
-            if self.samples:
-                self.samples.see(image)
-                if self.truth is not None:
-                    scores["psnr_mean"] = self.score(self.samples.mean, self.truth)
-                    scores |= self.samples.calibration(self.truth)
-            return scores
 
-        return observe
+class Scores:
+    """An observer: it logs the measures, the PSNR where the truth is known, the signals, and the mean of the iterates.
+
+    The signals and the samples remember what they saw, so an interrupted fit saves their state.
+    """
+
+    def __init__(self, problem: Problem, device: torch.device):
+        self.problem, self.watched = problem, dict(problem.measures)
+        if problem.truth is not None:
+            truth = problem.truth.to(device)
+            self.watched["psnr"] = lambda x: problem.score(x, truth)
+
+    def __call__(self, image: Tensor, average: Tensor) -> dict:
+        problem, samples = self.problem, self.problem.samples
+        scores: dict[str, Tensor | float] = {
+            f"{n}{of}": f(x) for of, x in {"": image, "_average": average}.items() for n, f in self.watched.items()
+        }
+        scores |= {n: signal(image, average) for n, signal in problem.signals.items()}
+        if samples:
+            samples.see(image)
+            if problem.truth is not None:
+                scores["psnr_mean"] = problem.score(samples.mean, problem.truth)
+                scores |= samples.calibration(problem.truth)
+        return scores
+
+    def state_dict(self) -> dict:
+        signals = {name: stopping.state_of(signal) for name, signal in self.problem.signals.items()}
+        return {"signals": signals, "samples": stopping.state_of(self.problem.samples)}
+
+    def load_state_dict(self, state: dict) -> None:
+        for name, signal in self.problem.signals.items():
+            stopping.restore(signal, state["signals"][name])
+        stopping.restore(self.problem.samples, state["samples"])
 
 
 class Task(Protocol):

@@ -48,7 +48,7 @@ def strategies(settings: Settings, seed: int, device: torch.device) -> dict:
 def walk(z: Tensor, sigma_p: float, generator: torch.Generator) -> Tensor:
     """Return z after a step of a random walk: normal noise of σ_p is added to z itself."""
     if sigma_p:
-        z.add_(torch.randn(z.shape, generator=generator, device=z.device), alpha=sigma_p)
+        z.add_(torch.randn(z.shape, generator=generator, dtype=z.dtype, device=z.device), alpha=sigma_p)
     return z
 
 
