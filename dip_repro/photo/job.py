@@ -12,11 +12,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dip_repro import images, presets
+from dip_repro import images, presets, runtime
 from dip_repro.console import duration, say
 from dip_repro.photo import files, masks, restore
 from dip_repro.photo.files import Picture, open_picture
 
+runtime.tune()  # only the command line imports this file, so the process is its own
 MAGENTA = (1.0, 0.0, 1.0)
 LONG = 600  # seconds; if it may take longer, faster ways are suggested
 REFRESHED = 15  # seconds between two previews; more for a large picture, which takes long to write
