@@ -93,4 +93,4 @@ def test_the_two_ledgers_are_counted_apart():
     verdicts = claims.all_verdicts()
     assert len(verdicts) == len(claims.every()) and set(verdicts.whose) == {"paper", "study"}
     for whose, of in verdicts.groupby("whose"):
-        assert claims.in_words(of.holds) in report.answer(), whose
+        assert claims.in_words(of.holds) in report.page("readme-answer"), whose

@@ -106,7 +106,7 @@ def test_every_reading_that_differs_from_the_code_is_told_with_its_interval():
             labels = [entry["decides"]] if "decides" in entry else list(ambiguities.labels(entry))
             assert set(labels) <= set(found.reading), entry["name"]
     assert {"padding", "norm-scale"} <= {entry["name"] for entry in ambiguities.chosen_blind()}
-    page = report.guide()
+    page = report.page("GUIDE")
     for row in found.itertuples():
         assert tables.with_interval(row.effect, row.low, row.high) in page
 

@@ -118,7 +118,7 @@ def test_scatter_needs_three_seeds_of_two_images_in_one_precision(tmp_path):
 
 def test_one_function_gives_the_word_on_every_page():
     for name, table in tables.TABLES.items():
-        (row,) = [line for line in report.results().splitlines() if table.title in line]
+        (row,) = [line for line in report.page("readme-results").splitlines() if table.title in line]
         assert row in report.README.read_text()
         entry = next(entry for entry in report.entries() if entry.get("table") == name)
         (indexed,) = [line for line in report.INDEX.read_text().splitlines() if f"| {entry['what']} " in line]
@@ -262,7 +262,7 @@ def test_laptop_runs_stand_beside_the_best_baseline(tmp_path, monkeypatch):
     noisy = run.task.problem(0).corrupted
     best = max(float(metrics.psnr(f(noisy, 25), truth)) for f in baselines.DENOISERS.values())
     assert row.baseline == pytest.approx(best, abs=1e-3) and row.ours == 60 and row.outcome == "above"
-    assert tables.beside_baselines("jpeg", tmp_path).empty and "above" in report.laptop(tmp_path)
+    assert tables.beside_baselines("jpeg", tmp_path).empty and "above" in report.page("LAPTOP", tmp_path)
 
     other = replace(run, seed=1)  # done again by another declaration: what was scored before is not its
     monkeypatch.setattr(experiments, "EXPERIMENTS", {"": Experiment("denoising", "", "", {"laptop": (other,)}, True)})
@@ -324,26 +324,23 @@ def test_bad_names_suggest_the_nearest(arguments, sentence):
 
 
 def test_readme_and_index_are_what_the_records_say():
-    for (begin, end), section in report.SECTIONS.items():
+    for (begin, end), name in report.SECTIONS.items():
         written = report.README.read_text().partition(begin)[2].partition(end)[0]
-        assert written.strip() == section(), "stale: dip-repro study report"
-    assert report.GUIDE.read_text() == report.guide(), "stale: dip-repro study report"
-    assert report.INDEX.read_text() == report.index(), "stale: dip-repro study report"
-    assert report.FULL.read_text() == report.full_results(), "stale: dip-repro study report"
-    assert report.LAPTOP.read_text() == report.laptop(), "stale: dip-repro study report"
-    assert report.CONTENTS.read_text() == report.contents(), "stale: dip-repro study report"
+        assert written.strip() == report.page(name).strip(), "stale: dip-repro study report"
+    for path, name in report.PAGES.items():
+        assert path.read_text() == report.page(name), f"{path} is stale: dip-repro study report"
 
 
 def test_readme_and_index_change_with_the_records(tmp_path):
-    empty = report.results(tmp_path), report.index(tmp_path)
+    empty = report.page("readme-results", tmp_path), report.page("INDEX", tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.9))
-    page = " ".join(report.full_results(tmp_path).split())
+    page = " ".join(report.page("RESULTS", tmp_path).split())
     assert "3 of 5" in page and "sr4-set5/butterfly | +0.90 | not explained" in page
-    assert "today's library: partial, 3 of 5 cells" in report.index(tmp_path)
+    assert "today's library: partial, 3 of 5 cells" in report.page("INDEX", tmp_path)
     fill(tmp_path, "sr4-set5", (0.0, 0.01, 0.0, 0.0, 0.02))
     seeds(tmp_path, "sr4-set5", 0.05)
-    assert "agrees, 5 of 5 cells" in report.index(tmp_path)
-    assert empty == (report.results(tmp_path / "none"), report.index(tmp_path / "none"))
+    assert "agrees, 5 of 5 cells" in report.page("INDEX", tmp_path)
+    assert empty == (report.page("readme-results", tmp_path / "none"), report.page("INDEX", tmp_path / "none"))
 
 
 @pytest.mark.parametrize(
@@ -385,15 +382,15 @@ def test_every_notebook_has_a_title_a_figure_and_verdicts():
 def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
-        report.contents()
+        report.page("contents")
     for number in (entry["number"] for entry in report.notebooks()):
         claims.conclude(number, {claim.quantity: math.nan for claim in claims.of(number)}, {}, "256 × 256")
-    verdicts = [line for line in report.contents().splitlines() if line.startswith("*In the paper*")]
+    verdicts = [line for line in report.page("contents").splitlines() if line.startswith("*In the paper*")]
     assert "3 not shown (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
-    assert " reproduced |" not in report.index() and "3 not shown" in report.index()
+    assert " reproduced |" not in report.page("INDEX") and "3 not shown" in report.page("INDEX")
     gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
     claims.conclude("00", gains, {}, "256 × 256")
-    assert "*The paper's claims*: 3 shown (judged on 256 × 256)" in report.contents()
+    assert "*The paper's claims*: 3 shown (judged on 256 × 256)" in report.page("contents")
 
 
 @pytest.fixture(scope="module")
@@ -454,7 +451,7 @@ def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):
 
 
 def test_a_rule_of_ours_says_what_had_been_seen_before():
-    said = report.rules()
+    said = report.page("rules")
     for name in tables.TABLES:
         assert report.history([f"`{name}`"]), name
     assert "Seen before: four of its five cells" in said and "Seen before: seven runs of the first" in said
