@@ -54,8 +54,9 @@ RIGHT = """**Told**: the command ends with exit code 1 and exactly one line on s
 notes), “dip-repro: …”, that names what was wrong. **Right**: it finishes, and what it left is checked: records equal
 those of runs left alone (all but time and host), a picture holds the pixels that were put into the file. **Wrong**: a
 traceback, another exit code, no end within {limit} s, something half-written that is counted, or a wrong result
-without a word. Each command has a process of its own: forked once the package is imported; for the mutated files and
-the bombs a new Python.
+without a word; so is a sound picture that is refused, whatever its metadata look like. Each command has a process of
+its own: forked once the package is imported; for the mutated files, the bombs and the encodings a new Python. EXIF,
+metadata, meanings and arrays are read, written and fitted in one process, where nothing but a sentence may be raised.
 
 Of a damaged file, a result is right where another reader makes the same pixels of it: for PNG, which has checksums,
 and for any file that was cut, they must be the pixels before the damage; TIFF, which the package reads with tifffile,

@@ -21,7 +21,7 @@ from trial import DECLARED, RIGHT, RUNS, TOLD, Row, command
 
 from dip_repro.study import runs
 
-TRIALS = 100
+TRIALS = 40
 EVERY_STEP = """
 import dataclasses, trial
 trial.RUNS[:] = [dataclasses.replace(run, settings=dataclasses.replace(run.settings, report_every=1)) for run in RUNS]

@@ -18,8 +18,8 @@ from trial import DECLARED, RIGHT, RUNS, Row, command, fork, side_by_side
 from dip_repro import checkpoint, images, runtime
 from dip_repro.study import campaign, records
 
-TRIALS = 100
-SHARED = 20
+TRIALS = 40
+SHARED = 10
 SAVES = 40
 
 

@@ -187,7 +187,7 @@ def denoise(
         Of the random numbers: another one gives another, similar result.
     device : str or torch.device, optional
         Where to compute; by default a CUDA card where there is one, else the CPU.
-    precision : {"float32", "bfloat16", "tf32"}
+    precision : {"float32", "auto", "bfloat16", "tf32"}
         The lower ones are faster where the device supports them.
     tile : int
         A larger result is computed in overlapping tiles of this side, in pixels.
