@@ -87,6 +87,7 @@ class Fit:
         network or an operator on another device, or of no tensor; an operator that autograd cannot follow; LBFGS.
     """
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         measurement: Tensor,
@@ -141,6 +142,7 @@ class Fit:
         if saved is not None:
             self.checkpoint.resume(self, saved)
 
+    @torch.inference_mode(False)
     @torch.enable_grad()
     def step(self) -> Tensor:
         """One iteration of the method. Returns the loss E(f_θ(z'); x0), still on the device."""
@@ -177,6 +179,7 @@ class Fit:
                 bar.update(report.iteration - bar.n)
                 yield report
 
+    @torch.inference_mode(False)
     def report(self, loss: Tensor, start: float) -> Report:
         """Look at the loss, go back where it jumped, take the scores, ask the rule, and keep the state."""
         if self.settings.output == "unperturbed":

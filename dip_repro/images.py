@@ -230,7 +230,7 @@ def fetch(name: str) -> Path:
 
 def distance_to(image: Tensor, colour: str) -> Tensor:
     """Return how far each pixel of (C, H, W) is from a colour, (1, H, W): the largest difference of its channels."""
-    return (image - torch.tensor(rgb(colour))[:, None, None] / 255).abs().amax(0, keepdim=True)
+    return (image - torch.tensor(rgb(colour), dtype=torch.float32)[:, None, None] / 255).abs().amax(0, keepdim=True)
 
 
 def is_black_or_white(colour: str) -> bool:

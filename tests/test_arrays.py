@@ -1,5 +1,6 @@
 """Arrays in, arrays out: what comes back is of the type, range and shape of what was given."""
 
+import contextlib
 import doctest
 import subprocess
 import sys
@@ -211,8 +212,26 @@ def test_the_seed_and_the_device_are_what_was_asked_for():
     assert np.array_equal(first, denoise(RGB, **FEW)) and not np.array_equal(first, denoise(RGB, seed=1, **FEW))
     for device in (None, torch.device("cpu"), "auto"):
         assert denoise(RGB, iterations=2, progress=False, device=device).shape == RGB.shape
-    with torch.no_grad():
-        assert np.array_equal(first, denoise(RGB, **FEW))
+
+
+@pytest.mark.parametrize("host", ["no_grad", "inference_mode", "float64", "bfloat16", "meta"])
+def test_the_program_around_it_does_not_matter_and_stays_as_it_was(host):
+    first, mode = denoise(RGB, **FEW), contextlib.nullcontext()
+    if host in ("no_grad", "inference_mode"):
+        mode = getattr(torch, host)()
+    torch.set_default_dtype(getattr(torch, host, torch.float32) if "float" in host else torch.float32)
+    torch.set_default_device("meta" if host == "meta" else None)
+    try:
+        default, random = torch.get_default_dtype(), torch.get_rng_state()
+        with mode:
+            assert np.array_equal(first, denoise(RGB, **FEW))
+            assert np.array_equal(first, list(watch(denoise, RGB, iterations=2, device="cpu"))[-1][1])
+            filled = inpaint(RGB, missing=MISSING, **FEW)
+        assert np.array_equal(filled[~MISSING], RGB[~MISSING])
+        assert torch.get_default_dtype() == default and torch.equal(torch.get_rng_state(), random)
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_default_device(None)
 
 
 @pytest.mark.parametrize("part", [2, 16, 256])

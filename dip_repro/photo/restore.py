@@ -86,6 +86,7 @@ class Restoration:
     fit : of the current tile.
     """
 
+    @runtime.own_defaults()
     def __init__(
         self,
         photo: Tensor,
@@ -124,6 +125,7 @@ class Restoration:
         return damaged
 
     @torch.inference_mode(False)
+    @runtime.own_defaults()
     def start(self) -> None:
         """Make the fit of the next tile, and the rule that stops it."""
         tile = self.tiles[self.finished]
@@ -277,6 +279,7 @@ def dejpeg(
     return Restoration(photo, how or recommended("jpeg", len(photo)), tile=tile, device=device, **more)
 
 
+@runtime.own_defaults()
 def inpaint(
     photo: Tensor,
     known: Tensor,
