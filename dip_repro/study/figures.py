@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -139,39 +139,38 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
         handle.update(drawn())
 
 
-def lines(tables: dict[str, dict[str, pd.Series]], label: str, margin: float = 0.0) -> Figure:
-    """Draw differences in dB by iteration: a panel for each table, a line for each column, a band ± `margin`."""
+def lines(
+    tables: Mapping[str, Mapping[str, pd.Series] | pd.DataFrame],
+    label: str,
+    x: str = "iteration",
+    margin: float = 0.0,
+    lowest: float | None = None,
+    marker: str = "",
+) -> Figure:
+    """Draw a line for each column over the index `x`, a panel for each table; a band ± `margin`; cut at `lowest`."""
     columns = min(4, len(tables))
-    tables = {title: {fill(name, 44): curve for name, curve in table.items()} for title, table in tables.items()}
-    rows, most = -(-len(tables) // columns), max("\n".join(table).count("\n") + 1 for table in tables.values())
-    figure, axes = panels(rows, columns, (max(3.4 * columns, 5), (3.2 + 0.15 * most) * rows), sharey=True)
-    names = list(dict.fromkeys(name for table in tables.values() for name in table))
-    colours = dict(zip(names, plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(names))), strict=True))
-    for axis in axes.flat[len(tables) :]:
+    named = {title: {fill(name, 44): curve for name, curve in table.items()} for title, table in tables.items()}
+    rows, most = -(-len(named) // columns), max("\n".join(table).count("\n") + 1 for table in named.values())
+    width = 3.4 * columns if columns > 1 else 7
+    figure, axes = panels(rows, columns, (width, (3.2 + 0.15 * most) * rows), sharey=True)
+    names = list(dict.fromkeys(name for table in named.values() for name in table))
+    many = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(names))) if len(names) > len(COLOURS) else COLOURS
+    colours = dict(zip(names, many, strict=False))
+    for axis in axes.flat[len(named) :]:
         axis.set_visible(False)
-    for axis, (title, table) in zip(axes.flat, tables.items(), strict=False):
-        axis.axhspan(-margin, margin, color=GREY, alpha=0.25, linewidth=0)
-        axis.axhline(0, color=GREY, linewidth=0.8)
+    for axis, (title, table) in zip(axes.flat, named.items(), strict=False):
+        if margin or min(curve.min() for curve in table.values()) < 0:
+            axis.axhspan(-margin, margin, color=GREY, alpha=0.25, linewidth=0)
+            axis.axhline(0, color=GREY, linewidth=0.8)
         for name, curve in table.items():
-            axis.plot(curve.index, curve, color=colours[name], linewidth=1.2, label=name)
-        axis.set_xlabel("iteration")
+            axis.plot(curve.index, curve, marker=marker, color=colours[name], linewidth=1.4, markersize=4, label=name)
+        axis.set_xlabel(x)
         axis.set_title(title, fontsize=10, color=INK)
         legend(axis, 7, loc="upper center", bbox_to_anchor=(0.5, -0.18))
     for axis in axes[:, 0]:
-        axis.set_ylabel(label)
+        axis.set_ylabel(fill(label, 24))
+    axes[0, 0].set_ylim(bottom=lowest)
     return figure
-
-
-def differences(tables: dict[str, dict[str, pd.Series]], margin: float, below: float = 5.0) -> Figure:
-    """Draw PSNR less the authors', in dB: a panel for each table, a line for each image, cut off at −`below`."""
-    figure = lines(tables, "PSNR less the authors' (dB)", margin)
-    figure.axes[0].set_ylim(bottom=-below)
-    return figure
-
-
-def drifts(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Draw `ambiguities.drift`: a panel for each task, a line for each reading."""
-    return lines({task: dict(table.items()) for task, table in tables.items()}, "PSNR less that of the base (dB)")
 
 
 def stops(history: pd.DataFrame, kept: dict[str, tuple[int, float]]) -> Figure:
@@ -487,27 +486,6 @@ def fronts(scores: dict[str, pd.DataFrame], costs: list[str], large: str = "pape
             axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
             axis.xaxis.set_minor_formatter(NullFormatter())
-    return figure
-
-
-def by_iteration(table: pd.DataFrame, label: str) -> Figure:
-    """Draw each column of a table that is indexed by the iteration."""
-    figure, ((axis,),) = panels(size=(8.6, 3.8))
-    axis.axhline(0, color=GREY, linewidth=0.8)
-    for (name, values), colour in zip(table.items(), COLOURS, strict=False):
-        axis.plot(values.index, values, color=colour, linewidth=1.8, label=name)
-    axis.set(xlabel="iteration", ylabel=label)
-    legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
-    return figure
-
-
-def against_share(table: pd.DataFrame, label: str) -> Figure:
-    """Draw PSNR in dB against a share in per cent, the index of the table: a line for each column."""
-    figure, ((axis,),) = panels(size=(6, 3.6))
-    for (name, values), colour in zip(table.items(), (GREY, INK, BLUE, ORANGE), strict=False):
-        axis.plot(values.index, values, "o-", color=colour, linewidth=1.6, markersize=4, label=name)
-    axis.set(xlabel=label, ylabel="PSNR (dB)")
-    legend(axis)
     return figure
 
 
