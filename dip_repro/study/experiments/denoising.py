@@ -85,7 +85,6 @@ def middle(name: str, seed: int, image: str = "astronaut", channels: int = 3) ->
 
 GRASS = small("denoising", "grass", 1, seed=0)
 GRASS_256 = middle("denoising", 0, "grass", channels=1)
-TEXTURED = {GRASS, GRASS_256, TABLES["denoising-25"]["baboon"], TABLES["denoising-50"]["baboon"]}
 
 DENOISING = Experiment(
     "denoising",
