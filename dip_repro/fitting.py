@@ -17,6 +17,7 @@ from tqdm import tqdm
 from dip_repro import fast, memory, rollback, stopping
 from dip_repro.checkpoint import Checkpoint, identity, probes, state_of
 from dip_repro.networks import add_noise
+from dip_repro.operators import Mask
 from dip_repro.runtime import UserError, stream
 from dip_repro.settings import Settings
 from dip_repro.stopping import Later, Rule
@@ -108,11 +109,13 @@ class Fit:
     ):
         if not measurement.is_floating_point():
             raise UserError(f"the measurement is {measurement.dtype}: give float32, an image of 8 bits divided by 255")
+        if isinstance(operator, Mask):
+            measurement = operator.without_missing(measurement)
         self.x0, self.z = measurement[None].to(z.device), z.clone()
         self.operator, self.network, self.settings = operator, network, settings
         self.observer, self.stop, self.progress, self.perturb = observer, stop, progress, perturb
         if not torch.isfinite(self.x0).all():
-            raise UserError("the measurement holds NaN or infinite values: nothing was computed; mask or repair them")
+            raise UserError("the measurement holds NaN or infinite values: mark them missing in a Mask, or repair them")
         memory.check(network, z)
         with fast.products(precision, z.device):
             probed = probes(network, operator, z)

@@ -47,6 +47,11 @@ class Mask(nn.Module):
             raise UserError(f"the mask is {size_of(self.mask)} and the image {size_of(x)}: give them the same size")
         return x * self.mask
 
+    def without_missing(self, measurement: Tensor) -> Tensor:
+        """Return a measurement whose missing pixels, which may hold anything, NaN too, are 0 as those of the image."""
+        fits = measurement.shape[-2:] == self.mask.shape[-2:] and measurement.device == self.mask.device
+        return torch.where(self.mask > 0, measurement, 0) if fits else measurement
+
 
 def lanczos(u: Tensor, a: int) -> Tensor:
     """Return the Lanczos kernel, sinc(u) · sinc(u/a) where |u| < a, else 0; u is in pixels of the small image."""

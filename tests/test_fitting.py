@@ -608,3 +608,15 @@ def test_a_rule_that_compares_pixels_is_refused_with_an_operator_of_other_pixels
         assert start(operator=blur, stop=stopping.calm()).stop
     for sound in (mask, Identity(), lambda x: x, lambda x: x * mask.mask):
         assert start(operator=sound, stop=rule).stop is rule
+
+
+def test_what_a_mask_marks_missing_may_hold_anything():
+    mask = torch.ones(1, *X0.shape[-2:])
+    mask[:, 5:9, 5:9] = 0
+    expected = finished(start(Settings(10), x0=X0 * mask, operator=Mask(mask)))
+    for anything in (torch.nan, torch.inf, 7.0):
+        holed = torch.where(mask > 0, X0, anything)
+        found = finished(start(Settings(10), x0=holed, operator=Mask(mask)))
+        assert torch.equal(found.average, expected.average) and found.history.loss.equals(expected.history.loss)
+    with told("mark them missing in a Mask"):
+        start(x0=torch.where(mask > 0, torch.nan, X0), operator=Mask(mask))

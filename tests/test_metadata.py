@@ -128,6 +128,22 @@ def test_16_bit_colour_whose_decoder_is_missing_names_it(tmp_path):
         files.read(tmp_path / "x.tif")
 
 
+def test_a_compression_that_nobody_reads_is_no_damage_and_damage_no_compression(tmp_path):
+    tifffile.imwrite(tmp_path / "x.tif", RGB, photometric="rgb")
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "x.tif") as opened:
+        at = opened.pages.first.tags[259].valueoffset
+    for code, name in {34712: "JPEG2000", 34887: "LERC", 50002: "JPEGXL"}.items():
+        data[at : at + 2] = struct.pack("<H", code)
+        (tmp_path / "x.tif").write_bytes(data)
+        with pytest.raises(files.UserError, match=f"compressed by {name}: pip install imagecodecs"):
+            files.read(tmp_path / "x.tif")
+    lzw = encoded(RGB, "tiff", compression="tiff_lzw")
+    (tmp_path / "cut.tif").write_bytes(lzw[:8] + bytes(600) + lzw[608:])
+    with pytest.raises(files.UserError, match="damaged"):
+        files.read(tmp_path / "cut.tif")
+
+
 def test_fax_planes_white_is_zero_palettes_and_cmyk_are_read(tmp_path):
     two = GREY > 128
     Image.fromarray(two).save(tmp_path / "fax.tif", compression="group4")

@@ -41,6 +41,7 @@ def test_an_installed_package_works_in_any_folder(site, tmp_path):
     program = shutil.which("dip-repro", path=site / "bin")
     where = run(sys.executable, "-c", "import dip_repro; print(dip_repro.__file__)")
     assert where.strip() == str(site / "dip_repro" / "__init__.py")
+    assert (site / "dip_repro" / "py.typed").exists()
     assert "restoration-50" in run(program, "study", "list")
     images.save(images.resize(images.open_image("rocket"), 40), tmp_path / "photo.png")
     run(program, "denoise", "photo.png", "--iterations", "2", "--device", "cpu")

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageCms
+from PIL.TiffImagePlugin import COMPRESSION_INFO
 from torch import Tensor
 
 from dip_repro import images
@@ -232,11 +233,13 @@ def read_tiff(data: bytes) -> Read:
         if page.photometric < 3 and (page.sampleformat, page.bitspersample) in VALUES:
             try:
                 pixels = page.asarray()
-            except (ImportError, ValueError) as error:  # it has no decoder, or the file is damaged
-                if deep and "imagecodecs" in str(error):
+            except (ImportError, ValueError) as error:
+                if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
+                    raise
+                pixels = None  # tifffile has no decoder for it
+                if deep or page.compression not in COMPRESSION_INFO:  # nor has Pillow
                     name = getattr(page.compression, "name", page.compression)
                     raise UserError(f"compressed by {name}: pip install imagecodecs, or save it uncompressed") from None
-                pixels = None
         elif deep or page.sampleformat != 1:
             raise UserError(what)
         else:
