@@ -1,6 +1,7 @@
 """What README and the pages beside it say is what the committed results say."""
 
 import importlib
+import re
 import sys
 import types
 
@@ -46,3 +47,12 @@ def test_the_experiment_in_contributing_is_one_that_runs(monkeypatch):
     columns = problem.operator.mask[0].unique(dim=0)
     assert len(columns) == 1 and 0.3 < float(columns.mean()) < 0.7
     assert module.CLAIMS[0].judge(6.0) == "shown" and run.configuration["task"]["kind"] == "Columns"
+
+
+def test_every_commit_of_the_history_is_one_and_no_template_types_a_measurement():
+    rows = [line.strip("| ").split(" | ") for line in (ROOT / "docs" / "history.md").read_text().splitlines()]
+    commits = [commit for row in rows if len(row) == 4 and row[0][:2] == "20" for commit in row[1].split(", ")]
+    assert len(commits) > 15 and all(re.fullmatch("[0-9a-f]{7}", commit) for commit in commits)
+    for template in (ROOT / "data" / "templates").glob("*.md"):
+        typed = re.sub(r"{{.*?}}|{%.*?%}|< 0\.05", "", template.read_text())
+        assert not re.search(r"\d\.\d|\d dB", typed), template
