@@ -1,8 +1,8 @@
 """What the four commands gain, how good the announced time is, whether tiles leave a seam, what 12 megapixels take.
 
 The photos come with matplotlib, PyWavelets and scikit-image. The set that chose the stopping rule has them at
-128 × 128; some were used once more (`SEEN`). `python benchmarks/photos.py` writes benchmarks/results/photos.json, and from it
-benchmarks/PHOTOS.md; it takes two hours on one core.
+128 × 128; some were used once more (`SEEN`). `python benchmarks/photos.py` writes benchmarks/results/photos.json, and
+from it benchmarks/PHOTOS.md; it takes two hours on one core.
 """
 
 import argparse
