@@ -1,4 +1,4 @@
-# `make figures`: the environment, then every notebook executed, figures/ and the pages made of them written.
+# `make figures`: the environment, then every notebook executed (the copies are in build/notebooks), figures/ written.
 # `make test`: the environment, then every test.
 PYTHON ?= python3
 # Another package index for PyTorch, such as https://download.pytorch.org/whl/cpu for a CPU build on Linux.
@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(sort $(wildcard notebooks/[0-9][0-9]_*.ipynb))
 
-.PHONY: figures test site check-site bench robustness lint lock clean
+.PHONY: figures store test site check-site bench robustness lint lock clean
 
 $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
@@ -20,6 +20,12 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	touch $@
 
 figures: $(VENV)/installed
+	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -n 1 -P $(WORKERS) \
+		$(BIN)/jupyter nbconvert --to notebook --execute --output-dir build/notebooks --CoalesceStreamsPreprocessor.enabled=True --log-level WARN
+	$(BIN)/dip-repro study report
+
+# For maintainers: every notebook executed and stored in its place. Each time adds its pictures to the history.
+store: $(VENV)/installed
 	printf '%s\n' $(NOTEBOOKS) | OMP_NUM_THREADS=$(THREADS) xargs -n 1 -P $(WORKERS) \
 		$(BIN)/jupyter nbconvert --to notebook --execute --inplace --coalesce-streams --log-level WARN
 	$(BIN)/jupyter nbconvert --to notebook --inplace --coalesce-streams --log-level WARN $(NOTEBOOKS)
