@@ -252,3 +252,19 @@ def test_bad_ways_to_run_are_told(tmp_path):
         campaign.campaign(RUNS, tmp_path, workers=0)
     with pytest.raises(UserError, match=r"dask scheduler|pip install"):
         campaign.campaign(RUNS, tmp_path, scheduler="tcp://127.0.0.1:9")
+
+
+def test_workers_get_cores_of_their_own(monkeypatch):
+    bound, threads = [], []
+    monkeypatch.setattr(campaign.os, "sched_setaffinity", lambda process, cores: bound.append(cores), raising=False)
+    monkeypatch.setattr(campaign.torch, "set_num_threads", threads.append)
+    for cores, workers, places, each in (
+        ([0, 1, 2, 3], 2, [[0, 2], [1, 3]], 2),
+        ([4, 5], 3, [[4], [5], [4, 5]], 1),
+    ):
+        monkeypatch.setattr(campaign.runtime, "cores", lambda cores=cores: cores)
+        with campaign.executor(workers, None) as pool:
+            initialiser, (queue, at_most) = pool._initializer, pool._initargs
+            for _ in range(workers):
+                initialiser(queue, at_most)
+        assert sorted(bound[-workers:]) == sorted(places) and threads[-workers:] == [each] * workers
