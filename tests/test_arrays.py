@@ -164,7 +164,28 @@ def test_nan_masked_and_transparent_pixels_are_missing():
         scale = 255 if again.dtype == float else 1
         assert np.abs(again[..., :3] * scale - filled).max() < 1
     assert (again[..., 3] == 255).all()
+    layers[:3, :, 3] = 0  # the sky, beside a mask
+    sky = inpaint(layers.astype(np.uint8), missing=MISSING, **FEW)
+    assert (
+        (sky[:3, :, 3] == 0).all()
+        and (sky[3:, :, 3] == 255).all()
+        and np.array_equal(sky[3:][~MISSING[3:], :3], RGB[3:][~MISSING[3:]])
+    )
     assert np.abs(inpaint(nan, missing=MISSING, **FEW) * 255 - filled).max() < 1
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, ">f4"])
+@pytest.mark.parametrize("nothing", [np.nan, np.inf, -9999.0, 0.0])
+def test_known_values_come_back_bit_for_bit_whatever_the_missing_ones_hold(kind, nothing):
+    image = (RGB / 255 * 3 - 1).astype(kind)
+    image[MISSING] = nothing
+    for given, axis in ((image, -1), (image[..., 0], None), (image.transpose(2, 0, 1), 0)):
+        filled = inpaint(given, missing=MISSING, channel_axis=axis, **FEW)
+        there = (slice(None), ~MISSING) if axis == 0 else ~MISSING
+        assert np.array_equal(filled[there], given[there]) and filled.dtype == given.dtype
+        assert np.isfinite(filled).all() and -1.01 < filled.min() < filled.max() < 2.01
+    tensor = torch.from_numpy(image.astype(np.dtype(kind).newbyteorder("=")).transpose(2, 0, 1).copy())
+    assert torch.equal(inpaint(tensor, ~MISSING, **FEW)[:, ~MISSING], tensor[:, ~MISSING])
 
 
 @pytest.mark.parametrize(

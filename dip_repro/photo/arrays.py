@@ -35,8 +35,11 @@ class Form:
     back: Callable[[Picture], object]
 
 
-def form_of(image, channel_axis: Axis = "auto", missing: bool = False) -> Form:
-    """Return the form of what came in; `missing` : whether it may hold NaN.
+def form_of(image, channel_axis: Axis = "auto", missing: bool = False, known: np.ndarray | None = None) -> Form:
+    """Return the form of what came in.
+
+    missing : whether it may hold NaN. known : (H, W) of bool, which pixels come back bit for bit; others may hold
+    anything.
 
     Raises
     ------
@@ -45,16 +48,16 @@ def form_of(image, channel_axis: Axis = "auto", missing: bool = False) -> Form:
     if isinstance(image, Picture):
         return Form(image, lambda picture: picture)
     if isinstance(image, Image.Image):
-        return of_pil(image, missing)
+        return of_pil(image, missing, known)
     if isinstance(image, Tensor):
         axis = 0 if channel_axis == "auto" and image.ndim == 3 else channel_axis
         kind, device = image.dtype, image.device
-        inner = of_array(numpy_of(image), axis, missing)
+        inner = of_array(numpy_of(image), axis, missing, known)
         return Form(inner.picture, lambda picture: torch.as_tensor(inner.back(picture)).to(device, kind))
     if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
         raise UserError("the array is masked: inpaint fills in what is masked")
     if isinstance(image, np.ndarray):
-        return of_array(image, channel_axis, missing)
+        return of_array(image, channel_axis, missing, known)
     raise UserError(f"a {type(image).__name__} is no picture: give a NumPy array, a PIL image or a tensor")
 
 
@@ -64,7 +67,7 @@ def numpy_of(image: Tensor) -> np.ndarray:
     return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
 
 
-def of_array(image: np.ndarray, channel_axis: Axis, missing: bool) -> Form:
+def of_array(image: np.ndarray, channel_axis: Axis, missing: bool, known: np.ndarray | None) -> Form:
     axis = -1 if channel_axis == "auto" and image.ndim == 3 else None if channel_axis == "auto" else channel_axis
     if image.ndim != (2 if axis is None else 3) or 0 in image.shape:
         raise UserError(f"an array of shape {image.shape}: give (H, W), or (H, W, C) with channel_axis=-1")
@@ -75,34 +78,38 @@ def of_array(image: np.ndarray, channel_axis: Axis, missing: bool) -> Form:
     pixels = image if axis is None else np.moveaxis(image, axis, -1)
     if pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4):
         raise UserError(f"{pixels.shape[-1]} channels along axis {axis}: give 1 to 4, or another channel_axis")
-    low, high = 0.0, 1.0
+    low, high, scaled = 0.0, 1.0, pixels
+    finite = (
+        np.isfinite(pixels)
+        if known is None
+        else np.isfinite(pixels) & np.expand_dims(known, axis=tuple(range(2, pixels.ndim)))
+    )
     if pixels.dtype.kind == "f":
-        pixels = pixels.astype(np.float64)
-        known = np.isfinite(pixels)
-        if not known.all() and not missing:
+        if not (finite.all() or missing):
             raise UserError("the image holds NaN or infinite values: inpaint fills them in")
-        if not known.any():
+        if not finite.any():
             raise UserError("the image holds no finite value")
-        low, high = min(0.0, pixels[known].min()), max(1.0, pixels[known].max())  # other ranges come back as they came
-        pixels = ((np.where(known, pixels, low) - low) / (high - low)).clip(0, 1)
-    values = as_image(pixels.astype(pixels.dtype.newbyteorder("=")))
-    if image.dtype.kind == "f" and not known.all():
-        values[:, ~torch.from_numpy(np.atleast_3d(known).all(-1))] = torch.nan
+        wide = pixels.astype(np.float64)
+        low, high = min(0.0, wide[finite].min()), max(1.0, wide[finite].max())  # other ranges come back as they came
+        scaled = ((np.where(finite, wide, low) - low) / (high - low)).clip(0, 1)
+    values = as_image(scaled.astype(scaled.dtype.newbyteorder("=")))
+    values[:, ~torch.from_numpy(np.atleast_3d(finite).all(-1))] = torch.nan
     alpha = values[-1:] if len(values) in (2, 4) else None
     bits = {"u": 8 * image.dtype.itemsize, "f": 32}[image.dtype.kind]
 
     def back(picture: Picture) -> np.ndarray:
         parts = [picture.pixels] if alpha is None else [picture.pixels, opaque(picture)]
         restored = torch.cat(parts).clamp(0, 1).permute(1, 2, 0).numpy().astype(np.float64)
-        restored = restored.squeeze(-1) if axis is None else np.moveaxis(restored, -1, axis)
-        if image.dtype.kind == "u":
-            return (restored * (2**bits - 1)).round().astype(image.dtype)
-        return (restored * (high - low) + low).astype(image.dtype)
+        restored = (restored * (2**bits - 1)).round() if bits < 32 else restored * (high - low) + low
+        restored = restored.astype(image.dtype).reshape(*restored.shape[:2], *pixels.shape[2:])
+        if known is not None:
+            restored[known] = pixels[known]
+        return restored if axis is None else np.moveaxis(restored, -1, axis)
 
     return Form(Picture(values if alpha is None else values[:-1], alpha, bits), back)
 
 
-def of_pil(image: Image.Image, missing: bool) -> Form:
+def of_pil(image: Image.Image, missing: bool, known: np.ndarray | None) -> Form:
     """Return the form of a PIL image; of a palette it comes back as RGB or RGBA, of two values as grey."""
     mode = {"1": "L", "P": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "RGBX": "RGB"}.get(image.mode, image.mode)
     if image.has_transparency_data:
@@ -110,7 +117,7 @@ def of_pil(image: Image.Image, missing: bool) -> Form:
     if mode not in PIL_MODES:
         raise UserError(f"a PIL image of mode {mode}: convert it to L, RGB or RGBA")
     converted = image if image.mode == mode else image.convert(mode)
-    inner = of_array(np.asarray(converted), None if mode in ("L", "I;16", "F") else -1, missing)
+    inner = of_array(np.asarray(converted), None if mode in ("L", "I;16", "F") else -1, missing, known)
 
     def back(picture: Picture) -> Image.Image:
         restored = Image.fromarray(np.asarray(inner.back(picture)))
@@ -140,9 +147,12 @@ class Work:
         alpha = None if self.picture.alpha is None else at_size(self.picture.alpha, self.run.size)
         return self.back(replace(self.picture, pixels=pixels, alpha=alpha))
 
-    def done(self, progress: bool):
-        self.run.done(progress)
-        return self.image
+
+def finished(begin: Callable[..., Work], progress: bool, **given):
+    """Return what a restoration, begun with these arguments, makes in the end."""
+    work = begin(**given)
+    work.run.done(progress)
+    return work.image
 
 
 def preset(task: str, setting: str, picture: Picture, iterations: int | None) -> presets.Preset:
@@ -216,8 +226,7 @@ def denoise(
     >>> restored.dtype, restored.shape
     (dtype('uint8'), (32, 32))
     """
-    options = {"iterations": iterations, "setting": setting, "seed": seed, "device": device, "precision": precision}
-    return denoising(image, **options, tile=tile, channel_axis=channel_axis).done(progress)
+    return finished(denoising, **locals())
 
 
 def unblocking(image, *, iterations=None, setting="recommended", channel_axis: Axis = "auto", **where) -> Work:
@@ -261,8 +270,7 @@ def remove_jpeg(
     >>> remove_jpeg(camera()[::16, ::16], iterations=2, progress=False).shape
     (32, 32)
     """
-    options = {"iterations": iterations, "setting": setting, "seed": seed, "device": device, "precision": precision}
-    return unblocking(image, **options, tile=tile, channel_axis=channel_axis).done(progress)
+    return finished(unblocking, **locals())
 
 
 def upscaling(image, by=4, *, iterations=None, setting="recommended", channel_axis: Axis = "auto", **where) -> Work:
@@ -309,8 +317,7 @@ def upscale(
     >>> upscale(camera()[::16, ::16], 2, iterations=2, progress=False).shape
     (64, 64)
     """
-    options = {"iterations": iterations, "setting": setting, "seed": seed, "device": device, "precision": precision}
-    return upscaling(image, by, **options, tile=tile, channel_axis=channel_axis).done(progress)
+    return finished(upscaling, **locals())
 
 
 def filling(
@@ -330,6 +337,8 @@ def filling(
     elif known is not None:
         known = mask_of(known, size, "known")
     picture, known = masks.with_holes(form.picture, known)
+    form = form_of(image, channel_axis, missing=True, known=known[0].numpy() > 0)  # by the range of what is known
+    picture = replace(picture, pixels=torch.where(known > 0, form.picture.pixels, 0))
     run = restore.inpaint(picture.pixels, known, preset("inpainting", setting, picture, iterations), **where)
     return Work(run, picture, form.back)
 
@@ -393,8 +402,7 @@ def inpaint(
     >>> bool((filled == image)[~missing].all())
     True
     """
-    options = {"iterations": iterations, "setting": setting, "seed": seed, "device": device, "precision": precision}
-    return filling(image, known, missing=missing, **options, tile=tile, channel_axis=channel_axis).done(progress)
+    return finished(filling, **locals())
 
 
 STARTED = {denoise: denoising, remove_jpeg: unblocking, upscale: upscaling, inpaint: filling}
