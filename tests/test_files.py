@@ -100,7 +100,7 @@ def write_huge(path):
         ("folder.png", lambda path: path.mkdir(), "a folder, not a picture"),
         ("animated.gif", write_two, "holds 2 pictures"),
         ("lab.tif", lambda path: Image.new("LAB", (8, 8)).save(path), "save it as grey or RGB"),
-        ("infrared.tif", write_extra, "whose meaning is not said"),
+        ("infrared.tif", write_extra, "does not say what it means"),
         ("signed.tif", lambda path: tifffile.imwrite(path, np.ones((8, 8), np.int16)), "save it as grey or RGB"),
         ("deflate.tif", lambda path: spoil(path, compression="zlib"), "not a PNG, JPEG, WebP or TIFF"),
         ("spoilt.png", lambda path: spoil(path), "not a PNG, JPEG, WebP or TIFF"),

@@ -74,7 +74,7 @@ def report(result: dict) -> str:
         "# Robustness",
         "",
         "<!-- written by `make robustness` from results/robustness.json -->",
-        f"{result['date']}, {machine['device']}, {machine['cores']} cores, {machine['system']}, "
+        f"{machine['device']}, {machine['cores']} cores, {machine['system']}, "
         f"Python {machine['python']}, PyTorch {machine['torch']}.",
         "",
         f"**{total} trials: {sum(row.right for row in rows)} right, {sum(row.told for row in rows)} told in a sentence "
@@ -82,14 +82,14 @@ def report(result: dict) -> str:
         "",
         RIGHT.format(limit=result["limit"]),
         "",
-        "| trial | how many | right | told | wrong | once more |",
-        "|---|---|---|---|---|---|",
+        "| trial | how many | right | told | wrong | on | once more |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         count = row.right + row.told + len(row.wrong)
         what = row.trial + (f" ({row.note})" if row.note else "")
         again = f"`python benchmarks/robustness {row.group}`"
-        lines.append(f"| {what} | {count} | {row.right} | {row.told} | {len(row.wrong)} | {again} |")
+        lines.append(f"| {what} | {count} | {row.right} | {row.told} | {len(row.wrong)} | {row.date} | {again} |")
     failures = [f"- {row.group}: {sentence}" for row in rows for sentence in row.wrong]
     return "\n".join([*lines, *(["", "What went wrong:", "", *failures] if failures else []), ""])
 
@@ -109,12 +109,14 @@ def main() -> None:
         for row in rows:
             counts = f"{row.right} right, {row.told} told, {len(row.wrong)} wrong"
             print(f"{group}: {row.trial}: {counts}", *row.wrong, sep="\n    ", flush=True)
-        saved = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
-        saved = [row for row in saved if row["group"] != group] + [dataclasses.asdict(row) for row in rows]
+        today = str(datetime.date.today())
+        before = json.loads(RESULT.read_text()) if RESULT.exists() else {"rows": []}
+        saved = [{"date": before["date"]} | row for row in before["rows"] if row["group"] != group]
+        saved += [dataclasses.asdict(row) | {"date": today} for row in rows]
         saved.sort(key=lambda row: list(GROUPS).index(row["group"]))
         provenance = runtime.provenance(runtime.pick_device("cpu"))
         result = {
-            "date": str(datetime.date.today()),
+            "date": today,
             "machine": provenance | {"system": platform.freedesktop_os_release()["PRETTY_NAME"]},
             "limit": LIMIT,
             "rows": saved,

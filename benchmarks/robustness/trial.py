@@ -54,6 +54,7 @@ class Row:
     told: int = 0
     wrong: list[str] = field(default_factory=list)
     note: str = ""
+    date: str = ""  # when it was tried
 
     def count(self, *outcomes: str) -> None:
         for outcome in outcomes:

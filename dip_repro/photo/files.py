@@ -226,7 +226,9 @@ def read_tiff(data: bytes) -> Read:
             raise UserError(what)
         alpha = (page.extrasamples or (0,))[0] if extra else 0
         if extra and alpha not in (ASSOCIATED, UNASSOCIATED):
-            raise UserError("has a channel more whose meaning is not said: save it without, or declared as alpha")
+            raise UserError(
+                "has an extra channel, and does not say what it means: save it without, or declared as alpha"
+            )
         if page.size > 4 * LARGEST:
             raise Image.DecompressionBombError
         deep = page.bitspersample > 8 and not (page.samplesperpixel == 1 and page.bitspersample in (12, 16))
