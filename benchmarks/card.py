@@ -18,10 +18,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dip_repro import fast, memory, runtime
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit
-from dip_repro.networks import NetworkConfig, noise_input
+from dip_repro.networks import noise_input
 from dip_repro.operators import Identity
-from dip_repro.settings import Settings
 from dip_repro.study import campaign, tables
 from dip_repro.study.runs import Run, prepare
 from dip_repro.study.tasks import Denoising

@@ -18,9 +18,8 @@ import numpy as np
 from scipy import stats
 
 from dip_repro import runtime
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import PAPER
-from dip_repro.settings import Settings
 from dip_repro.study.runs import Run, prepare
 from dip_repro.study.tasks import Denoising, Restoration
 

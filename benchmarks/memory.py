@@ -14,8 +14,9 @@ import torch
 from bench import call
 
 from dip_repro import runtime
+from dip_repro.config import NetworkConfig
 from dip_repro.memory import memory_needed
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import Hourglass, noise_input
 from dip_repro.study import tables
 
 RESULT, NOTES = Path(__file__).parent / "results" / "memory.json", Path(__file__).parent / "NOTES.md"

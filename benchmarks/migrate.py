@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig, ResNetConfig
+from dip_repro.config import NetworkConfig, ResNetConfig
 from dip_repro.runtime import written_whole
 from dip_repro.study import experiments, published, records, runs, tables
 from dip_repro.study.experiments.denoising import SUPERSEDED

@@ -11,10 +11,10 @@ import time
 import torch
 
 from dip_repro import runtime
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import Hourglass, noise_input
 from dip_repro.operators import Identity
-from dip_repro.settings import Settings
 
 
 def main():

@@ -11,12 +11,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from dip_repro.config import NetworkConfig, Settings
     from dip_repro.fitting import Fit, FitResult, fit
-    from dip_repro.networks import Hourglass, NetworkConfig
+    from dip_repro.networks import Hourglass
     from dip_repro.photo.arrays import denoise, inpaint, remove_jpeg, upscale, watch
     from dip_repro.photo.files import open_picture, save_picture
     from dip_repro.runtime import UserError
-    from dip_repro.settings import Settings
 
 __version__ = "0.2.0"
 __all__ = [
@@ -35,13 +35,12 @@ __all__ = [
     "upscale",
     "watch",
 ]
-MODULES = ("images", "networks", "operators", "photo", "presets", "stopping")
-HOMES = dict.fromkeys(("Fit", "FitResult", "fit"), "fitting") | dict.fromkeys(
-    ("Hourglass", "NetworkConfig"), "networks"
-)
+MODULES = ("config", "images", "networks", "operators", "photo", "presets", "stopping")
+HOMES = dict.fromkeys(("Fit", "FitResult", "fit"), "fitting")
+HOMES |= dict.fromkeys(("NetworkConfig", "Settings"), "config")
 HOMES |= dict.fromkeys(("denoise", "inpaint", "remove_jpeg", "upscale", "watch"), "photo.arrays")
 HOMES |= dict.fromkeys(("open_picture", "save_picture"), "photo.files")
-HOMES |= {"UserError": "runtime", "Settings": "settings"}
+HOMES |= {"UserError": "runtime", "Hourglass": "networks"}
 
 
 def __getattr__(name: str):

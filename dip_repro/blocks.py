@@ -1,6 +1,6 @@
 """The three blocks of the paper's Fig. 21: down d_i, skip s_i, up u_i.
 
-`config` is a `networks.NetworkConfig`: it holds the readings where the paper's text admits more than one.
+`config` holds the readings where the paper's text admits more than one.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dip_repro import fast
+from dip_repro.config import NetworkConfig, ResNetConfig
 
 # What u_i does, in order, by the reading of (upsample_at, skip_from). The skip joins where the resolutions agree.
 ORDERS = {
@@ -22,11 +23,13 @@ ORDERS = {
 }
 
 
-def convolution(in_channels: int, filters: int, kernel: int, config, stride: int = 1) -> list[nn.Module]:
+def convolution(
+    in_channels: int, filters: int, kernel: int, config: NetworkConfig | ResNetConfig, stride: int = 1
+) -> list[nn.Module]:
     """Return convolution, batch norm, LeakyReLU: (N, in_channels, H, W) → (N, filters, ⌈H/stride⌉, ⌈W/stride⌉)."""
     # A 1×1 kernel needs no border; saying "zeros" there spares a copy of the image.
     padding_mode: Literal["zeros", "reflect"] = config.padding if kernel > 1 else "zeros"
-    pooled = stride > 1 and config.downsample == "average"
+    pooled = isinstance(config, NetworkConfig) and config.downsample == "average" and stride > 1
     kind, stride = (PooledConv2d, 1) if pooled else (nn.Conv2d if kernel > 1 else fast.Pointwise, stride)
     return [
         kind(
@@ -47,7 +50,7 @@ class PooledConv2d(nn.Conv2d):
 class Down(nn.Sequential):
     """d_i: (N, in_channels, H, W) → (N, n_d, ⌈H/2⌉, ⌈W/2⌉). The first convolution has stride 2, or is pooled."""
 
-    def __init__(self, in_channels: int, n_d: int, k_d: int, config):
+    def __init__(self, in_channels: int, n_d: int, k_d: int, config: NetworkConfig):
         super().__init__(
             *convolution(in_channels, n_d, k_d, config, stride=2),
             *convolution(n_d, n_d, k_d, config),
@@ -57,7 +60,7 @@ class Down(nn.Sequential):
 class Skip(nn.Sequential):
     """s_i: (N, in_channels, H, W) → (N, n_s, H, W)."""
 
-    def __init__(self, in_channels: int, n_s: int, k_s: int, config):
+    def __init__(self, in_channels: int, n_s: int, k_s: int, config: NetworkConfig):
         super().__init__(*convolution(in_channels, n_s, k_s, config))
 
 
@@ -69,7 +72,7 @@ class Up(nn.Module):
     n_u + n_s channels leave the block.
     """
 
-    def __init__(self, in_channels: int, n_s: int, n_u: int, k_u: int, config):
+    def __init__(self, in_channels: int, n_s: int, n_u: int, k_u: int, config: NetworkConfig):
         super().__init__()
         self.config = config
         self.order = ORDERS[config.upsample_at, config.skip_from]

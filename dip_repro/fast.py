@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from dip_repro import runtime
+from dip_repro.config import NetworkConfig
 from dip_repro.runtime import UserError
 
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16")
@@ -26,7 +27,7 @@ WIDE = 64  # filters; in a narrower network memory decides the time of a step, n
 # two thirds of the default network's products are in convolutions of this kind.
 
 
-def convolves_before_upsampling(config, k_u: int) -> bool:
+def convolves_before_upsampling(config: NetworkConfig, k_u: int) -> bool:
     """Return whether `upsample_join_convolve` computes the block u_i of these readings."""
     readings = (config.upsample, config.align_corners, config.join)
     order = (config.upsample_at, config.skip_from)

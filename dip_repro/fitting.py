@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from dip_repro import fast, memory, rollback, stopping
 from dip_repro.checkpoint import Checkpoint, identity, probes, state_of
+from dip_repro.config import Settings
 from dip_repro.networks import add_noise
 from dip_repro.operators import Mask
 from dip_repro.runtime import UserError, stream
-from dip_repro.settings import Settings
 from dip_repro.stopping import Later, Rule
 
 

@@ -3,107 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from dip_repro import fast
 from dip_repro.blocks import Down, Skip, Up, convolution
+from dip_repro.config import NetworkConfig, ResNetConfig
 from dip_repro.runtime import UserError, own_defaults, stream
-
-CHOICES = {
-    "upsample": ("bilinear", "nearest"),
-    "padding": ("reflect", "zeros"),
-    "skip_from": ("input", "output"),
-    "upsample_at": ("start", "end"),
-    "join": ("concat", "add"),
-    "initialisation": ("kaiming_uniform", "kaiming_normal", "xavier_normal"),
-    "odd_sizes": ("crop", "canvas"),
-    "norm_scale": ("one", "uniform"),
-    "downsample": ("stride", "average"),
-}
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """The hourglass by the paper's symbols, then the readings of its text (docs/readings.md lists them).
-
-    Lists have one entry per depth i, the outermost first. n_s[i] = 0 means no skip.
-    """
-
-    in_channels: int = 32
-    out_channels: int = 3
-    n_d: tuple[int, ...] = (128,) * 5
-    n_u: tuple[int, ...] = (128,) * 5
-    n_s: tuple[int, ...] = (4,) * 5
-    k_d: tuple[int, ...] = (3,) * 5
-    k_u: tuple[int, ...] = (3,) * 5
-    k_s: tuple[int, ...] = (1,) * 5
-    upsample: str = "bilinear"
-    padding: str = "reflect"
-    # Readings
-    skip_from: str = "input"
-    upsample_at: str = "start"
-    join: str = "concat"
-    align_corners: bool = False
-    norm_first: bool = True
-    slope: float = 0.01
-    bias_before_norm: bool = False
-    initialisation: str = "kaiming_uniform"
-    odd_sizes: str = "crop"
-    norm_scale: str = "one"  # of batch norm at the start: 1, or U(0, 1)
-    downsample: str = "stride"  # or average pooling
-
-    def __post_init__(self):
-        for name in ("n_d", "n_u", "n_s", "k_d", "k_u", "k_s"):
-            value = tuple(getattr(self, name))
-            object.__setattr__(self, name, value)
-            if len(value) != self.depth or not value:
-                raise UserError(f"{name} has {len(value)} entries and n_d {self.depth}: give one entry per depth")
-        if any(n < 1 for n in self.n_d + self.n_u) or any(n < 0 for n in self.n_s):
-            raise UserError("n_d and n_u must be at least 1, n_s at least 0 (no skip)")
-        if any(k < 1 or k % 2 == 0 for k in self.k_d + self.k_u + self.k_s):
-            raise UserError("kernel sizes k_d, k_u and k_s must be odd and positive, so that sizes are kept")
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise UserError(f"{name} = {getattr(self, name)!r} is not one of {', '.join(choices)}")
-
-    @property
-    def depth(self) -> int:
-        return len(self.n_d)
-
-    def skip_filters(self, i: int) -> int:
-        """Return the filters of s_i: n_s[i]; where it is added, as many as what it is added to, or 0."""
-        if self.join == "concat" or not self.n_s[i]:
-            return self.n_s[i]
-        return self.n_u[i] if self.joins_last else self.channels(i + 1)
-
-    def channels(self, i: int) -> int:
-        """Return the channels of what depth i hands upwards: u_i's, or d's at the bottom."""
-        if i == self.depth:
-            return self.n_d[-1]
-        return self.n_u[i] + (self.n_s[i] if self.joins_last and self.join == "concat" else 0)
-
-    @property
-    def joins_last(self) -> bool:
-        """Whether the skip joins after u_i's convolutions (`blocks.ORDERS`)."""
-        return self.upsample_at == "end" and self.skip_from == "input"
-
-    def build(self, seed: int = 0) -> Hourglass:
-        return Hourglass(self, seed)
-
-    @classmethod
-    def uniform(cls, width: int, depth: int, skip: int = 4, **others) -> NetworkConfig:
-        """Return the paper's default with another width, depth and skip width."""
-        n, k = (width,) * depth, (3,) * depth
-        return cls(n_d=n, n_u=n, n_s=(skip,) * depth, k_d=k, k_u=k, k_s=(1,) * depth, **others)
-
-
-# The narrow network of the paper's JPEG example.
-NARROW = (8, 16, 32, 64, 128)
-SNAIL = NetworkConfig(in_channels=3, n_d=NARROW, n_u=NARROW, n_s=(0, 0, 0, 4, 4))
 
 
 class Hourglass(nn.Module):
@@ -126,7 +33,7 @@ class Hourglass(nn.Module):
                 self.skips[str(i)] = Skip(source, n_s, config.k_s[i], config)
             self.ups.append(Up(config.channels(i + 1), n_s, config.n_u[i], config.k_u[i], config))
         self.head = fast.Pointwise(config.channels(0), config.out_channels, 1)
-        initialise(self, config, seed)
+        initialise(self, config, seed, config.norm_scale)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, z: Tensor) -> Tensor:
@@ -158,10 +65,10 @@ class Hourglass(nn.Module):
 
 
 @torch.no_grad()
-def initialise(network: nn.Module, config, seed: int) -> None:
+def initialise(network: nn.Module, config: NetworkConfig | ResNetConfig, seed: int, norm_scale: str = "one") -> None:
     """Draw the weights: by PyTorch's own rule for convolutions, or by another reading of the silent text."""
     for name, layer in network.named_modules():
-        if isinstance(layer, nn.BatchNorm2d) and config.norm_scale == "uniform":
+        if isinstance(layer, nn.BatchNorm2d) and norm_scale == "uniform":
             nn.init.uniform_(layer.weight, generator=stream(seed, f"scales/{name}"))
         if not isinstance(layer, nn.Conv2d):
             continue
@@ -176,29 +83,6 @@ def initialise(network: nn.Module, config, seed: int) -> None:
                 nn.init.xavier_normal_(layer.weight, generator=generator)
         if layer.bias is not None:
             nn.init.uniform_(layer.bias, -(fan_in**-0.5), fan_in**-0.5, generator=generator)
-
-
-@dataclass(frozen=True)
-class ResNetConfig:
-    """A residual network without down-sampling, which the paper compares with the hourglass on the library hole.
-
-    The paper gives no more than the name: `blocks` residual blocks of `width` filters is this study's reading.
-    """
-
-    in_channels: int = 32
-    out_channels: int = 3
-    width: int = 32
-    blocks: int = 8
-    kernel: int = 3
-    padding: str = "reflect"
-    slope: float = 0.01
-    bias_before_norm: bool = False
-    initialisation: str = "kaiming_uniform"
-    norm_scale: ClassVar[str] = "one"
-    downsample: ClassVar[str] = "stride"
-
-    def build(self, seed: int = 0) -> ResNet:
-        return ResNet(self, seed)
 
 
 class ResNet(nn.Module):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from dip_repro.networks import SNAIL, NetworkConfig
+from dip_repro.config import SNAIL, NetworkConfig, Settings
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 
 
 @dataclass(frozen=True)

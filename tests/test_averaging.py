@@ -7,9 +7,10 @@ import pytest
 import torch
 from conftest import finished
 
+from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit
 from dip_repro.metrics import psnr
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import Hourglass, noise_input
 from dip_repro.operators import Identity
 from dip_repro.runtime import UserError
 from dip_repro.study import experiments, samples

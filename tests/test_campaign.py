@@ -15,10 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from dip_repro import cli
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit
-from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 from dip_repro.study import campaign, experiments, records, runs, tables
 from dip_repro.study import cli as study_cli
 from dip_repro.study.runs import Experiment, Run

@@ -10,10 +10,10 @@ from conftest import call, finished
 from torch import nn
 
 from dip_repro import features, images, metrics
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit
-from dip_repro.networks import NetworkConfig, noise_input
+from dip_repro.networks import noise_input
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.experiments import activation, preimage
 

@@ -9,11 +9,11 @@ from conftest import finished
 from torch import nn
 
 from dip_repro import fast, memory, rollback, runtime, stopping
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit, fit
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import Hourglass, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 from dip_repro.study.variants import Varied, strategies
 
 CONFIG = NetworkConfig.uniform(width=8, depth=2, skip=2, in_channels=4)

@@ -8,10 +8,10 @@ from torch import nn
 
 from dip_repro import fast, presets
 from dip_repro.blocks import Down, Skip, Up
+from dip_repro.config import NetworkConfig, ResNetConfig, Settings
 from dip_repro.fast import convolve_upsampled, up, variance_upsampled
-from dip_repro.networks import Hourglass, NetworkConfig, ResNetConfig, count_parameters, mesh_input, noise_input
+from dip_repro.networks import Hourglass, count_parameters, mesh_input, noise_input
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.settings import Settings
 
 BRANCHES = list(itertools.product(("input", "output"), ("start", "end"), ("concat", "add")))
 SMALL = {"width": 8, "skip": 2, "in_channels": 3}

@@ -10,12 +10,11 @@ import torch
 from conftest import PHOTO, call
 
 from dip_repro import corruptions, images, runtime, stopping
-from dip_repro.networks import SNAIL, NetworkConfig
+from dip_repro.config import SNAIL, NetworkConfig, Settings
 from dip_repro.photo import restore
 from dip_repro.photo.tiles import cut, tiles
 from dip_repro.presets import Preset
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 
 
 def of(iterations: int, channels: int = 3) -> Preset:

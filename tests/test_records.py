@@ -15,10 +15,9 @@ from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from dip_repro import cli, corruptions, images, metrics
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit
-from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.settings import Settings
 from dip_repro.study import experiments, figures, records, runs
 from dip_repro.study.runs import Run
 from dip_repro.study.tasks import Denoising, Enhancement, Jpeg, Restoration

@@ -9,11 +9,11 @@ import torch
 from conftest import finished
 
 from dip_repro import corruptions, images, presets, stopping
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.fitting import Fit, Report
-from dip_repro.networks import Hourglass, NetworkConfig, noise_input
+from dip_repro.networks import Hourglass, noise_input
 from dip_repro.operators import Identity
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, MovingVariance, Residual, Rule
 from dip_repro.study import records
 from dip_repro.study.experiments import front

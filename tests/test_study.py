@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from dip_repro.networks import NetworkConfig
-from dip_repro.settings import Settings
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.study import experiments, report, results, runs, tables
 from dip_repro.study.experiments import ambiguities, front
 from dip_repro.study.results import Cell

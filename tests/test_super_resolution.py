@@ -6,10 +6,9 @@ from conftest import finished
 from PIL import Image
 
 from dip_repro import baselines, corruptions, images, metrics
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
-from dip_repro.settings import Settings
 from dip_repro.study import no_prior, runs, tables, tasks
 from dip_repro.study.experiments.super_resolution import TABLES, decimations
 

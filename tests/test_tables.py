@@ -17,10 +17,9 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from dip_repro import baselines, cli, images, metrics
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.images import save
-from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, UserError
-from dip_repro.settings import Settings
 from dip_repro.study import claims, experiments, figures, records, report, results, runs, tables
 from dip_repro.study.experiments import library_2017
 from dip_repro.study.runs import Experiment, Run

@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from dip_repro import runtime, stopping
+from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit, Report
 from dip_repro.images import at_size
-from dip_repro.networks import NetworkConfig, noise_input
+from dip_repro.networks import noise_input
 from dip_repro.operators import Decimation, Identity, Mask
 from dip_repro.photo.tiles import Tile, tiles
 from dip_repro.presets import Preset, denoising, enlarging, recommended

@@ -15,8 +15,9 @@ import typer
 from torch import Tensor
 
 from dip_repro import fast, memory, runtime
+from dip_repro.config import NetworkConfig
 from dip_repro.console import Device, Precision, Profile, duration
-from dip_repro.networks import NetworkConfig, noise_input
+from dip_repro.networks import noise_input
 from dip_repro.runtime import CHECKOUT, UserError
 from dip_repro.study import campaign, experiments, records, report, runs, tables
 

@@ -22,9 +22,9 @@ from PIL import ImageSequence
 from torch import Tensor
 
 from dip_repro import images
+from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit, Report
 from dip_repro.images import to_8bit
-from dip_repro.networks import NetworkConfig
 from dip_repro.runtime import ROOT, written_whole
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Run, finished, problem_of, stored

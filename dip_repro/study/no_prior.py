@@ -8,9 +8,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from dip_repro.config import Settings
 from dip_repro.fitting import FitResult, Observer, fit
 from dip_repro.runtime import stream
-from dip_repro.settings import Settings
 
 
 class Pixels(nn.Module):

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
+from dip_repro.config import NetworkConfig, ResNetConfig, Settings
 from dip_repro.fitting import Fit, FitResult
-from dip_repro.networks import NetworkConfig, ResNetConfig, noise_input
+from dip_repro.networks import noise_input
 from dip_repro.runtime import CHECKOUT, ROOT, UserError
-from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.tasks import Problem, Task

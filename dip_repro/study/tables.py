@@ -17,7 +17,7 @@ from jinja2 import Environment
 from torch import Tensor
 
 from dip_repro import images
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import experiments, records, results
 from dip_repro.study.claims import Whole

@@ -9,9 +9,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from dip_repro.config import Settings
 from dip_repro.fitting import adam
 from dip_repro.runtime import UserError, stream
-from dip_repro.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig
 from dip_repro.runtime import DATA
 from dip_repro.study import records, results, tasks
 from dip_repro.study.results import Cell, differences, effect, holm, interval, tidy

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from dip_repro import metrics
-from dip_repro.networks import NetworkConfig, ResNetConfig, count_parameters
+from dip_repro.config import NetworkConfig, ResNetConfig, Settings
+from dip_repro.networks import count_parameters
 from dip_repro.operators import Mask
-from dip_repro.settings import Settings
 from dip_repro.study.experiments.inpainting import on_missing
 from dip_repro.study.results import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run, problem_of, stored

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig
 from dip_repro.study.experiments import denoising, super_resolution
 from dip_repro.study.runs import Experiment
 

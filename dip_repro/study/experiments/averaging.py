@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run, recorded
 from dip_repro.study.samples import of_runs
 from dip_repro.study.tasks import Sampled

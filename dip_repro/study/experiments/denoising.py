@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import FIVE_DB, PAPER, Preset, recommended
-from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Denoising
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dip_repro.networks import NetworkConfig
-from dip_repro.settings import Settings
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.study.experiments.restoration import restoration_settings
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Denoising, Restoration

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dip_repro.networks import NetworkConfig
-from dip_repro.settings import Settings
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Flash
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig
 from dip_repro.presets import FIVE_DB, PAPER, SETS, denoising, preset
 from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front

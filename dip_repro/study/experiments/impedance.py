@@ -7,8 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig
-from dip_repro.settings import Settings
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.study import spectra
 from dip_repro.study.results import Cell, crossed, tidy
 from dip_repro.study.runs import Experiment, Run

@@ -9,9 +9,8 @@ import pandas as pd
 from torch import Tensor
 
 from dip_repro import metrics
-from dip_repro.networks import NetworkConfig, ResNetConfig
+from dip_repro.config import NetworkConfig, ResNetConfig, Settings
 from dip_repro.operators import Mask
-from dip_repro.settings import Settings
 from dip_repro.study.runs import Experiment, Run, one_of_each
 from dip_repro.study.tasks import Inpainting, Problem
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig
-from dip_repro.settings import Settings
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.study.no_prior import PixelsConfig
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished
 from dip_repro.study.tasks import Activation, PreImage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dip_repro.networks import NetworkConfig, ResNetConfig
+from dip_repro.config import NetworkConfig, ResNetConfig
 
 
 def priors(width: int) -> dict[str, NetworkConfig | ResNetConfig]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from dip_repro.networks import NetworkConfig, count_parameters
+from dip_repro.config import NetworkConfig, Settings
+from dip_repro.networks import count_parameters
 from dip_repro.presets import Preset, preset, recommended
-from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.experiments import denoising
 from dip_repro.study.experiments.denoising import SUPERSEDED

@@ -20,9 +20,8 @@ from pathlib import Path
 import pandas as pd
 
 from dip_repro import stopping
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import recommended
-from dip_repro.settings import Settings
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Experiment, Run, finished, prepare
 from dip_repro.study.tasks import Damage, Denoising, Problem

@@ -9,10 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from dip_repro import corruptions, images, metrics
-from dip_repro.networks import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.operators import Decimation
 from dip_repro.presets import PAPER, Preset, recommended
-from dip_repro.settings import Settings
 from dip_repro.study.no_prior import PixelsConfig, WithVariation
 from dip_repro.study.runs import Experiment, Run
 from dip_repro.study.tasks import Problem, SuperResolution
