@@ -51,7 +51,7 @@ check-site: site
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/bench.py
 
-# What is done when things go wrong, tried and counted: benchmarks/ROBUSTNESS.md. Linux, as root; a quarter of an hour.
+# What is done when things go wrong, tried and counted: benchmarks/ROBUSTNESS.md. Linux, as root; half an hour.
 robustness: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/robustness
 
