@@ -75,7 +75,7 @@ def report(result: dict) -> str:
         "",
         "<!-- written by `make robustness` from results/robustness.json -->",
         f"{machine['device']}, {machine['cores']} cores, {machine['system']}, "
-        f"Python {machine['python']}, PyTorch {machine['torch']}.",
+        f"Python {machine['python']}, PyTorch {machine['torch']}. Trials of an earlier day are of that day's version.",
         "",
         f"**{total} trials: {sum(row.right for row in rows)} right, {sum(row.told for row in rows)} told in a sentence "
         f"that names what was wrong, {wrong} wrong.**",
