@@ -254,7 +254,8 @@ def test_bad_ways_to_run_are_told(tmp_path):
 
 
 def test_workers_get_cores_of_their_own(monkeypatch):
-    bound, threads = [], []
+    bound, threads, taken = [], [], []
+    monkeypatch.setattr(campaign, "PLACES", taken)
     monkeypatch.setattr(campaign.os, "sched_setaffinity", lambda process, cores: bound.append(cores), raising=False)
     monkeypatch.setattr(campaign.torch, "set_num_threads", threads.append)
     for cores, workers, places, each in (
@@ -267,3 +268,4 @@ def test_workers_get_cores_of_their_own(monkeypatch):
             for _ in range(workers):
                 initialiser(queue, at_most)
         assert sorted(bound[-workers:]) == sorted(places) and threads[-workers:] == [each] * workers
+        assert sorted(taken[-workers:]) == list(range(workers))

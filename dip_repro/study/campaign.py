@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
@@ -23,6 +24,7 @@ from dip_repro.runtime import UserError
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.runs import Run
 
+PLACES: list[int] = []  # of this process among the workers, where it is one
 MOST_DEATHS = 20  # of worker processes, before a campaign gives up
 
 
@@ -57,10 +59,14 @@ def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool,
     """Perform one run in this process, and say what became of it: finished, interrupted or elsewhere."""
     if time.time() > until:
         return "interrupted"
+    bar: bool | dict = progress
+    if PLACES:  # a line for each worker below that of the queue; now and then, where they go to a file
+        seconds = 0.5 if sys.stderr.isatty() else 120
+        bar = {"desc": run.name, "position": 1 + PLACES[-1], "leave": False, "mininterval": seconds}
     with claimed(folder / f"{run.name}.json") as mine:
         if not mine:
             return "elsewhere"
-        done = runs.perform(run, folder, device, precision, compiled, progress, until)
+        done = runs.perform(run, folder, device, precision, compiled, bar, until)
     return "finished" if done else "interrupted"
 
 
@@ -93,13 +99,14 @@ def executor(workers: int, scheduler: str | None) -> Executor:
     places = spawn.SimpleQueue()
     cores = runtime.cores()
     for k in range(workers):
-        places.put(cores[k::workers] or cores)
+        places.put((k, cores[k::workers] or cores))
     return ProcessPoolExecutor(workers, spawn, take_place, (places, max(1, len(cores) // workers)))
 
 
 def take_place(places, threads: int) -> None:
-    """Bind this process to the next place, a list of cores, and to so many threads."""
-    cores = places.get()
+    """Bind this process to the cores of the next place, and to so many threads."""
+    place, cores = places.get()
+    PLACES.append(place)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     torch.set_num_threads(threads)
