@@ -290,7 +290,7 @@ def blind(page: str, folder: Path) -> str:
     resolved = found[found.resolved].reading.nunique()
     return (
         f"Of the {counts.sum()} readings chosen from the text alone, compared with the released code: {said}. Of what "
-        f"those that differ are worth, {resolved} of {found.reading.nunique()} is resolved on some task ([each with "
+        f"those that differ are worth, {resolved} of {found.reading.nunique()} are resolved on some task ([each with "
         f"its interval]({page}#where-the-released-code-differs))."
     )
 
