@@ -61,9 +61,10 @@ def repeat_ctrl_c(unraisable) -> None:
 
 def ended(app: Callable[[], object], interrupted: Callable[[], str]) -> None:
     """Run a command line to its end: an error for the user is one line and exit code 1, and so is Ctrl-C."""
-    # Read when PyTorch is imported, by the commands. By default an OpenMP thread that waits spins: two of them on one
-    # core, beside other work, take seconds for a step of tenths.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Read when PyTorch is imported, by the commands. By default an OpenMP thread that waits spins for long: two of them
+    # on one core, beside other work, take seconds for a step of tenths (benchmarks/NOTES.md).
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     sys.unraisablehook = repeat_ctrl_c
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
