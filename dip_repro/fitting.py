@@ -77,7 +77,7 @@ class Fit:
     stop : a rule that sees each report and may end the fit early. The result is then the image that it kept.
     checkpoint : file to resume from; written every minute, and when the loop ends or is left. It stays: remove it when
         the result is safe. A rule or an observer that remembers is saved where it has a `state_dict`.
-    progress : whether a bar is shown, or what tqdm is to be told of it, such as its description.
+    progress : whether a bar is shown.
     precision : "float32"; "bfloat16" or, on NVIDIA's GPUs, "tf32" for the convolutions; "auto" (`choose_precision`).
     compiled : see `fast.evaluator`.
     perturb, optimizer : what makes z' of z, and what updates θ, where an experiment replaces the paper's.
@@ -101,7 +101,7 @@ class Fit:
         observer: Observer | None = None,
         stop: Rule | Later | None = None,
         checkpoint: str | Path | None = None,
-        progress: bool | dict = False,
+        progress: bool = False,
         precision: str = "float32",
         compiled: bool = False,
         perturb: Perturb = add_noise,
@@ -168,9 +168,7 @@ class Fit:
     def __iter__(self) -> Generator[Report]:
         """Run on from where the fit is, and yield a Report every `report_every` iterations."""
         every, last = self.settings.report_every, self.settings.iterations
-        look = {"unit": "it", "mininterval": 0.5, "disable": not self.progress}
-        look |= self.progress if isinstance(self.progress, dict) else {}
-        bar = tqdm(total=last, initial=self.iteration, **look)
+        bar = tqdm(total=last, initial=self.iteration, unit="it", disable=not self.progress, mininterval=0.5)
         with self.checkpoint, bar:
             while not self.stopped:
                 start = time.perf_counter()

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -254,8 +255,7 @@ def test_bad_ways_to_run_are_told(tmp_path):
 
 
 def test_workers_get_cores_of_their_own(monkeypatch):
-    bound, threads, taken = [], [], []
-    monkeypatch.setattr(campaign, "PLACES", taken)
+    bound, threads = [], []
     monkeypatch.setattr(campaign.os, "sched_setaffinity", lambda process, cores: bound.append(cores), raising=False)
     monkeypatch.setattr(campaign.torch, "set_num_threads", threads.append)
     for cores, workers, places, each in (
@@ -264,8 +264,8 @@ def test_workers_get_cores_of_their_own(monkeypatch):
     ):
         monkeypatch.setattr(campaign.runtime, "cores", lambda cores=cores: cores)
         with campaign.executor(workers, None) as pool:
-            initialiser, (queue, at_most) = pool._initializer, pool._initargs
-            for _ in range(workers):
-                initialiser(queue, at_most)
+            for number in range(7, 7 + workers):  # after others had ended
+                name = f"SpawnProcess-{number}"
+                monkeypatch.setattr(multiprocessing, "current_process", lambda name=name: SimpleNamespace(name=name))
+                pool._initializer(*pool._initargs)
         assert sorted(bound[-workers:]) == sorted(places) and threads[-workers:] == [each] * workers
-        assert sorted(taken[-workers:]) == list(range(workers))

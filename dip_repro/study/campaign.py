@@ -8,7 +8,6 @@ import math
 import multiprocessing
 import os
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
@@ -24,7 +23,6 @@ from dip_repro.runtime import UserError
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.runs import Run
 
-PLACES: list[int] = []  # of this process among the workers, where it is one
 MOST_DEATHS = 20  # of worker processes, before a campaign gives up
 
 
@@ -59,14 +57,10 @@ def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool,
     """Perform one run in this process, and say what became of it: finished, interrupted or elsewhere."""
     if time.time() > until:
         return "interrupted"
-    bar: bool | dict = progress
-    if PLACES:  # a line for each worker below that of the queue; now and then, where they go to a file
-        seconds = 0.5 if sys.stderr.isatty() else 120
-        bar = {"desc": run.name, "position": 1 + PLACES[-1], "leave": False, "mininterval": seconds}
     with claimed(folder / f"{run.name}.json") as mine:
         if not mine:
             return "elsewhere"
-        done = runs.perform(run, folder, device, precision, compiled, bar, until)
+        done = runs.perform(run, folder, device, precision, compiled, progress, until)
     return "finished" if done else "interrupted"
 
 
@@ -95,18 +89,14 @@ def executor(workers: int, scheduler: str | None) -> Executor:
             raise UserError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from None
     # Each worker has cores of its own. With more threads than cores a step takes seconds, not tenths of one. (Dask
     # limits the threads by itself.)
-    spawn = multiprocessing.get_context("spawn")
-    places = spawn.SimpleQueue()
-    cores = runtime.cores()
-    for k in range(workers):
-        places.put((k, cores[k::workers] or cores))
-    return ProcessPoolExecutor(workers, spawn, take_place, (places, max(1, len(cores) // workers)))
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), take_place, (workers, runtime.cores()))
 
 
-def take_place(places, threads: int) -> None:
-    """Bind this process to the cores of the next place, and to so many threads."""
-    place, cores = places.get()
-    PLACES.append(place)
+def take_place(workers: int, every: list[int]) -> None:
+    """Bind this process, one of so many, to its share of the cores, with a thread for each."""
+    number = int(multiprocessing.current_process().name.rpartition("-")[2])  # they are numbered as they start
+    cores = every[number % workers :: workers] or every
+    threads = max(1, len(every) // workers)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     torch.set_num_threads(threads)

@@ -152,7 +152,7 @@ def perform(
     device: str = "auto",
     precision: str = "float32",
     compiled: bool = False,
-    progress: bool | dict = True,
+    progress: bool = True,
     until: float = math.inf,
 ) -> dict | None:
     """Perform a run, save its record below `folder`, and return the record; one that exists is returned as it is.
