@@ -186,9 +186,7 @@ def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     """
     if not 0 < share < 1:
         raise UserError(f"held out = {share}: a share of the known pixels must be between 0 and 1")
-    watched = mask * (
-        torch.rand(mask.shape, generator=stream(seed, "held-out"), dtype=torch.float32, device="cpu") < share
-    )
+    watched = mask * (torch.rand(mask.shape, generator=stream(seed, "held-out")) < share)
     return mask - watched, watched
 
 
