@@ -1,4 +1,4 @@
-"""Make the animation of notebook 00 and README again: figures/00-film.gif, about 20 minutes of one core.
+"""Make figures/start-here-film.gif again, the animation of notebook `start_here` and README: 20 minutes of one core.
 
 python benchmarks/film.py [--device cpu] [--precision bfloat16]
 """
@@ -16,7 +16,7 @@ def main():
     parser.add_argument("--precision", default="float32")
     given = parser.parse_args()
     problem, fitting = prepare(FILM, given.device, precision=given.precision, progress=True)
-    figures.film(fitting, problem, figures.FIGURES / "00-film.gif")
+    figures.film(fitting, problem, figures.FIGURES / "start-here-film.gif")
 
 
 if __name__ == "__main__":

@@ -150,7 +150,7 @@ def report(found: dict) -> str:
             f"{' and '.join(SEEN)} were used once more: they showed that the rule for noise, which then stopped every "
             "command, stops too early where there is no noise. So the other commands now do the paper's number of "
             "iterations. That a fit without noise improves to its end is also in the records of other pictures "
-            "(notebook 13).",
+            "(notebook `stopping`).",
             tables.markdown(shown(found["gains"])),
             "Before that, with the rule for noise in every command (and in `dejpeg` the network of the others):",
             tables.markdown(shown(json.loads(EARLIER.read_text()))),

@@ -56,7 +56,7 @@ def preset(task: str, of: str = "recommended", channels: int = 3) -> Preset:
 
 
 def recommended(task: str, channels: int = 3) -> Preset:
-    """Return the network and the settings that we recommend for a task (notebook 19), by measurement."""
+    """Return the network and the settings that we recommend for a task (notebook `your_photo`), by measurement."""
     return preset(task, channels=channels)
 
 

@@ -311,7 +311,7 @@ def recommended(
 
     The operator leaves out a `share` of the pixels. The fit reproduces their noise only by chance, so that the loss on
     them rises when the rest is overfitted. The fit does not end before its iterates are calm too. Of the rules tried it
-    did best on pictures and noise that none had seen (notebook 13).
+    did best on pictures and noise that none had seen (notebook `stopping`).
 
     It compares pixels of the image with those of the measurement, so it means nothing with an operator of your own,
     such as a blur: `fit` refuses it there. `calm` watches the iterates alone.

@@ -47,7 +47,7 @@ def cards() -> str:
         sources = ["".join(cell["source"]) for cell in json.loads(path.read_bytes())["cells"]]
         title = sources[0].partition("\n")[0].lstrip("# ")
         place = re.search(r"\*\*The paper's claim\*\* \(([^)]*)\)", sources[0])
-        figure = re.findall(rf'"({path.stem[:2]}-[\w-]+)"', "\n".join(sources))[0]
+        figure = re.findall(rf', "({path.stem[3:].replace("_", "-")}-[\w-]+)"\)', "\n".join(sources))[0]
         grid += [
             f"::::{{grid-item-card}} {title}",
             f":link: /notebooks/{path.stem}",

@@ -7,7 +7,7 @@ from dip_repro.runtime import UserError
 from dip_repro.study import claims, report
 from dip_repro.study.claims import Claim
 
-GAIN = Claim("gain", "00", "it gains", "yes", "gain_db", "bundled pictures", "paper", at_least=3)
+GAIN = Claim("gain", "start_here", "it gains", "yes", "gain_db", "bundled pictures", "paper", at_least=3)
 
 
 @pytest.mark.parametrize(
@@ -45,12 +45,12 @@ def test_a_measured_value_is_shown_in_words_where_it_has_no_number():
 def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     measured = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 0.1}
-    table = claims.conclude("00", measured, {}, "256 × 256")
-    pd.testing.assert_frame_equal(table, claims.table("00", measured, {}, "256 × 256"))
-    assert claims.verdicts("00").holds.to_dict() == table.holds.to_dict()
-    assert claims.counted(claims.verdicts("00")) == "1 shown, 1 not shown, 1 undecided (judged on 256 × 256)"
-    claims.conclude("00", {}, measured, "256 × 256")
-    assert claims.counted(claims.verdicts("00")) == "3 undecided (judged on 256 × 256)"
+    table = claims.conclude("start_here", measured, {}, "256 × 256")
+    pd.testing.assert_frame_equal(table, claims.table("start_here", measured, {}, "256 × 256"))
+    assert claims.verdicts("start_here").holds.to_dict() == table.holds.to_dict()
+    assert claims.counted(claims.verdicts("start_here")) == "1 shown, 1 not shown, 1 undecided (judged on 256 × 256)"
+    claims.conclude("start_here", {}, measured, "256 × 256")
+    assert claims.counted(claims.verdicts("start_here")) == "3 undecided (judged on 256 × 256)"
 
 
 def test_claims_are_counted_by_what_they_were_judged_on():
@@ -60,8 +60,8 @@ def test_claims_are_counted_by_what_they_were_judged_on():
 
 def test_a_claim_is_shown_whole_and_no_option_of_pandas_is_changed():
     width = pd.get_option("display.max_colwidth")
-    table = claims.table("00", {}, {}, "256 × 256")
-    sentence = claims.of("00")[1].statement
+    table = claims.table("start_here", {}, {}, "256 × 256")
+    sentence = claims.of("start_here")[1].statement
     assert sentence in table._repr_html_() and sentence in repr(table) and len(sentence) > width
     assert pd.get_option("display.max_colwidth") == width
 
@@ -70,13 +70,13 @@ def test_records_decide_and_the_live_run_is_told_beside_them(monkeypatch):
     both = replace(GAIN, id="both", margin=0.5)
     of_paper = replace(GAIN, id="paper", judged_on="the paper's images")
     monkeypatch.setattr(claims, "of", lambda notebook: [both, GAIN, of_paper])
-    table = claims.table("00", {"gain_db": 2.0}, {"gain_db": 4.0}, "64 × 64")
+    table = claims.table("start_here", {"gain_db": 2.0}, {"gain_db": 4.0}, "64 × 64")
     assert table[["judged on", "holds", "live"]].values.tolist() == [
         ["64 × 64", "no", "yes"],
         ["64 × 64", "no", "–"],
         ["the paper's images", "no", "–"],
     ]
-    assert claims.table("00", {}, {"gain_db": 3.2}, "").live["both"] == "undecided"
+    assert claims.table("start_here", {}, {"gain_db": 3.2}, "").live["both"] == "undecided"
 
 
 def test_a_notebook_without_claims_is_told():

@@ -356,13 +356,13 @@ def test_the_notebook_judges_any_number_of_cells(differences, word, tmp_path, mo
     monkeypatch.setattr(tables, "reconstructions", lambda name: dict.fromkeys(tables.done(name, runs.RESULTS), drawn))
     names, saved = {}, []
     monkeypatch.setattr(figures, "save", lambda figure, name: saved.append(name))
-    for cell in nbformat.read(ROOT / "notebooks" / "09_tables.ipynb", as_version=4).cells:
+    for cell in nbformat.read(ROOT / "notebooks" / "14_tables.ipynb", as_version=4).cells:
         if cell.cell_type == "code":
-            exec(compile(cell.source, "09", "exec"), names)
+            exec(compile(cell.source, "tables", "exec"), names)
     plt.close("all")
     said = names["verdicts"].xs("today's library", level="library")
     assert set(said.verdict) == {word} and set(names["table"].holds) == {"undecided"}
-    assert saved == [*(["09-restored", "09-curves", "09-dots"] if len(differences) else []), "09-files"]
+    assert saved == [*(["tables-restored", "tables-curves", "tables-dots"] if len(differences) else []), "tables-files"]
 
 
 def test_the_index_names_tables_and_experiments_that_exist():
@@ -375,20 +375,20 @@ def test_every_notebook_has_a_title_a_figure_and_verdicts():
     for entry in report.notebooks():
         assert entry["title"][0].isupper() and entry["claim"] and "\n\n" not in entry["claim"]
         assert (figures.FIGURES / f"{entry['figure']}.png").exists()
-        assert set(claims.verdicts(entry["number"]).index) == {claim.id for claim in claims.of(entry["number"])}
+        assert set(claims.verdicts(entry["name"]).index) == {claim.id for claim in claims.of(entry["name"])}
 
 
 def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
-    with pytest.raises(UserError, match="no verdicts of notebook 00 yet"):
+    with pytest.raises(UserError, match="no verdicts of notebook start_here yet"):
         report.page("contents")
-    for number in (entry["number"] for entry in report.notebooks()):
-        claims.conclude(number, {claim.quantity: math.nan for claim in claims.of(number)}, {}, "256 × 256")
+    for name in (entry["name"] for entry in report.notebooks()):
+        claims.conclude(name, {claim.quantity: math.nan for claim in claims.of(name)}, {}, "256 × 256")
     verdicts = [line for line in report.page("contents").splitlines() if line.startswith("*In the paper*")]
     assert "3 not shown (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
     assert " reproduced |" not in report.page("INDEX") and "3 not shown" in report.page("INDEX")
     gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
-    claims.conclude("00", gains, {}, "256 × 256")
+    claims.conclude("start_here", gains, {}, "256 × 256")
     assert "*The paper's claims*: 3 shown (judged on 256 × 256)" in report.page("contents")
 
 

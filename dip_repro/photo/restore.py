@@ -9,7 +9,7 @@ A photo that uses a small part of [0, 1] is stretched before the fit and brought
 
 A fit to a noisy photo reproduces the noise in the end, so a rule stops it early (`stopping.recommended`). The other
 three do all their iterations, as the paper does: a mask or a decimation adds no noise, and the network reproduces
-JPEG's errors only late. Notebook 13 compares kinds of damage.
+JPEG's errors only late. Notebook `stopping` compares kinds of damage.
 """
 
 from __future__ import annotations

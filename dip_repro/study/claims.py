@@ -86,7 +86,7 @@ def every() -> list[Claim]:
 
 
 def of(notebook: str) -> list[Claim]:
-    """Return the claims of a notebook, by its number ("00")."""
+    """Return the claims of a notebook, by its name ("start_here")."""
     found = [claim for claim in every() if claim.notebook == notebook]
     if not found:
         raise UserError(f"{CLAIMS.name} holds no claim of notebook {notebook}")

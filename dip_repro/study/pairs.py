@@ -1,4 +1,4 @@
-"""Pairs of images: a scene lit by a flash and by a lamp (notebook 06), a photo and its base layer (notebook 07).
+"""Pairs of images: a scene lit by a flash and by a lamp (`flash`), a photo and its base layer (`enhancement`).
 
 Images are (C, H, W) in [0, 1].
 """

@@ -182,17 +182,24 @@ def notebooks(folder: Path = RESULTS) -> list[dict[str, str]]:
         heading, _, text = sources[0].partition("\n\n")
         said = re.match(r"\*\*The paper's claim\*\*(?: \(([^)]*)\))?: (.*)", text.partition("\n\n")[0], re.DOTALL)
         place, claim = said.groups() if said else (None, text.partition("\n\n")[0])
-        figure = re.findall(rf'"({path.name[:2]}-[\w-]+)"', "\n".join(sources))[0]
+        name = path.stem[3:]
+        figure = re.findall(rf', "({name.replace("_", "-")}-[\w-]+)"\)', "\n".join(sources))[0]
         found.append(
-            {"number": path.name[:2], "file": path.name, "title": heading.lstrip("# 0123456789."), "figure": figure}
+            {
+                "number": path.name[:2],
+                "name": name,
+                "file": path.name,
+                "title": heading.lstrip("# 0123456789."),
+                "figure": figure,
+            }
             | {"place": place or "not in the paper", "claim": claim[0].upper() + claim[1:].replace("\n", " ")}
         )
     return found
 
 
-def ledgers(number: str, folder: Path) -> str:
+def ledgers(name: str, folder: Path) -> str:
     """Return the verdicts on the claims of a notebook in words: the paper's, then the study's own."""
-    judged, whose = claims.verdicts(number), {claim.id: claim.whose for claim in claims.of(number)}
+    judged, whose = claims.verdicts(name), {claim.id: claim.whose for claim in claims.of(name)}
     groups = {WHOSE[of]: group for of, group in judged.groupby(judged.index.map(whose))}
     return " ".join(f"*{of} claims*: {claims.counted(group)}." for of, group in groups.items())
 
@@ -209,8 +216,8 @@ def failed(folder: Path) -> pd.DataFrame:
             "notebook": f"[{book['number']} {book['title']}]({book['file']})",
         }
         for book in notebooks()
-        for judged in [claims.verdicts(book["number"])]
-        for claim in claims.of(book["number"])
+        for judged in [claims.verdicts(book["name"])]
+        for claim in claims.of(book["name"])
         if judged.holds[claim.id] in claims.FAILED
     ]
     return pd.DataFrame(rows).set_index("claim")
@@ -219,7 +226,7 @@ def failed(folder: Path) -> pd.DataFrame:
 def index_rows(folder: Path) -> pd.DataFrame:
     """Return every figure and table of the paper, and what became of it."""
     rows = []
-    links = {book["number"]: f"[{book['number']}](../notebooks/{book['file']})" for book in notebooks()}
+    links = {book["name"]: f"[{book['number']}](../notebooks/{book['file']})" for book in notebooks()}
     for entry in entries():
         verdict, size = of_table(entry["table"], folder) if "table" in entry else of_claims(entry)
         place = entry.get("table", entry.get("records", "none"))

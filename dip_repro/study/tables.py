@@ -85,7 +85,7 @@ AVERAGE = Rule(
 SPARING = "at most a third of the compute of one run with the paper's settings"
 LONGER = Rule(
     "the exponential average of one run with the recommended setting, but σ_p = 1/60 and up to 3400 iterations, "
-    "stopped by the later of held-out pixels and calm iterates (notebook 13)",
+    "stopped by the later of held-out pixels and calm iterates (notebook `stopping`)",
     SPARING,
     "On bundled pictures of 512 × 512 half of the perturbation keeps as much in three fifths of the iterations.",
     ("longer-25",),
@@ -104,7 +104,7 @@ TWO_RESTORED = Rule(
     tuple(restoration.SEEDS),
 )
 STOPPED = Rule(
-    "the mean of the images of two runs, each an exponential average, stopped by the moving variance (notebook 13)",
+    "the mean of the images of two runs, each an exponential average, stopped by the moving variance (`stopping`)",
     "less than twice the compute of one run",
     "The paper gives no number of iterations for this noise, so a rule that does not see the truth chooses it. And the "
     "errors of two runs differ.",

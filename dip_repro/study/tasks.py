@@ -331,7 +331,7 @@ class Flash:
     def problem(self, seed: int) -> Problem:
         flash, no_flash, truth = self.pair(seed)
         simple = {name: partial(f, no_flash, self.sigma_8bit) for name, f in baselines.DENOISERS.items()}
-        # Of medium strength; with the strength that is best by the truth it is as good as the network (notebook 06).
+        # Of medium strength; with the strength that is best by the truth it is as good as the network (`flash`).
         simple["guided filter"] = partial(pairs.guided_filter, no_flash, flash, 4, 1e-3)
         z = flash[None] if self.z == "flash" else None
         return Problem(truth, no_flash, no_flash, Identity(), z=z, baselines=simple)

@@ -1,4 +1,4 @@
-"""Notebook 17: pictures that excite one unit of a classifier."""
+"""Notebook `activation`: pictures that excite one unit of a classifier."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def measured(found: pd.DataFrame) -> dict[str, float]:
-    """Return the quantities of the claims of notebook 17, of the laptop runs; none where a run is missing."""
+    """Return the quantities of the claims of notebook `activation`, of the laptop runs; none where a run is missing."""
     if len(found) < len(ACTIVATION.runs("laptop")):
         return {}
     classes = found[found.wanted.notna()]

@@ -1,4 +1,4 @@
-"""Notebook 08: what each reading of the text is worth. The study is declared in data/study.toml."""
+"""Notebook `readings`: what each reading of the text is worth. The study is declared in data/study.toml."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ TITLES = {
 def experiment(name: str) -> Experiment:
     """Return a round of the study as an experiment. Its declaration is read when its runs are asked for."""
     return Experiment(
-        name, TITLES[name], "The open questions; notebook 08", lambda: {"laptop": tuple(comparison(name))}
+        name, TITLES[name], "The open questions; notebook `readings`", lambda: {"laptop": tuple(comparison(name))}
     )
 
 

@@ -1,4 +1,4 @@
-"""Notebook 12: what each architecture is worth."""
+"""Notebook `inpainting`: what each architecture is worth."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def curves(runs: Iterable[Run], histories: list[pd.DataFrame], task: str) -> pd.
 
 
 def proportions(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
-    """Return the quantities of the claims of notebook 12, in dB, from `worth`."""
+    """Return the quantities of the claims of notebook `inpainting`, in dB, from `worth`."""
 
     def shortfall(table: pd.DataFrame) -> float:
         return table.psnr[table.parameters <= table.parameters["paper"]].max() - table.psnr["paper"]

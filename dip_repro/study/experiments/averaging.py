@@ -1,4 +1,4 @@
-"""Notebooks 14 and 18: averages of iterates and of runs, and SGLD, the same fit with noise in the weights.
+"""Notebook `averaging`: averages of iterates and of runs, and SGLD, the same fit with noise in the weights.
 
 The noise was chosen on `chelsea`, which the results do not use, by the PSNR of the mean of the iterates.
 
@@ -45,7 +45,7 @@ def averaged(profile: str, images: Iterable[str], count: int) -> tuple[Run, ...]
 AVERAGING_TUNING = Experiment(
     "averaging-tuning",
     "SGLD: how much noise in the weights",
-    "Averaging (not in the paper); notebook 18",
+    "Averaging (not in the paper); notebook `averaging`",
     {
         profile: tuple(sampled("averaging-tuning", profile, "chelsea", noise) for noise in WEIGHT_NOISES)
         for profile in ("quick", "laptop")
@@ -54,13 +54,13 @@ AVERAGING_TUNING = Experiment(
 AVERAGING = Experiment(
     "averaging",
     "Averages of iterates and of runs, SGLD: quality, compute, calibration",
-    "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebooks 14 and 18",
+    "Denoising, Sec. 4: the averages (SGLD is not in the paper); notebook `averaging`",
     {"quick": averaged("quick", ("astronaut",), 3), "laptop": averaged("laptop", ("astronaut", "coffee"), 4)},
 )
 AVERAGING_LONG = Experiment(
     "averaging-long",
     "As many iterations in one run as in four: plain, and SGLD",
-    "Averaging (not in the paper); notebooks 14 and 18",
+    "Averaging (not in the paper); notebook `averaging`",
     {
         profile: tuple(
             sampled("averaging-long", profile, image, noise, times=4)

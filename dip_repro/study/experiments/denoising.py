@@ -1,4 +1,4 @@
-"""Notebooks 00 and 01: noise removed; the table of denoising."""
+"""Notebooks `start_here` and `denoising`: noise removed; the table of denoising."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ COLOUR = "project-page/Denoising/Color"
 DENOISED = ("F16", "baboon", "hill", "kodim01", "kodim02", "kodim03", "kodim12", "lena", "peppers")
 
 F16 = Denoising(f"{COLOUR}/25/F16_GT.png", noisy=f"{COLOUR}/25/F16_noisy.png")
-# Of notebook 00's animation: long enough to come back to the noise.
+# Of notebook `start_here`'s animation: long enough to come back to the noise.
 FILM = Run("start/film", Denoising("astronaut", 256, sigma_8bit=50), NetworkConfig(), Settings(1500), scored="average")
 START = Experiment(
     "start",
@@ -115,7 +115,7 @@ SECOND = Experiment(
 )
 STOPPED_EARLY = Experiment(
     "denoising-stopped",
-    "σ = 50, stopped by the rule of notebook 13: two runs each",
+    "σ = 50, stopped by the rule of notebook `stopping`: two runs each",
     "Table of denoising, project page: σ = 50",
     {"paper": (*TABLES["denoising-50-stopped"].values(), *TABLES["denoising-second-50-stopped"].values())},
 )

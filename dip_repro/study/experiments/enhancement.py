@@ -1,4 +1,4 @@
-"""Notebook 07: the detail of a photo boosted."""
+"""Notebook `enhancement`: the detail of a photo boosted."""
 
 from __future__ import annotations
 

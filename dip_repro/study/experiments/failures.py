@@ -1,4 +1,4 @@
-"""Notebook 15: where the method fails."""
+"""Notebook `failures`: where the method fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dip_repro.study.tasks import Denoising, Restoration
 def failures(profile: str, side: int, width: int, depth: int, counts: tuple[int, ...]) -> tuple[Run, ...]:
     """Return fits that fail: far past the best moment, from too few pixels, at too large a rate.
 
-    The fourth failure of notebook 15, a texture, is a run of the experiment `denoising`.
+    The fourth failure of notebook `failures`, a texture, is a run of the experiment `denoising`.
     """
     grey, colour = (NetworkConfig.uniform(width, depth, out_channels=channels) for channels in (1, 3))
     noisy = Denoising("coffee", side)

@@ -1,4 +1,4 @@
-"""Notebook 06: a picture without flash, guided by one with it."""
+"""Notebook `flash`: a picture without flash, guided by one with it."""
 
 from __future__ import annotations
 

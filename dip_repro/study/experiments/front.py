@@ -1,12 +1,12 @@
-"""The settings that we recommend, beside the paper's: quality against time. Notebook 19.
+"""The settings that we recommend, beside the paper's: quality against time. Notebook `your_photo`.
 
 A narrow network, 32 filters, takes a fifth of the time of the paper's. What else to change was searched on bundled
 pictures, in rounds of which docs/history.md tells; here is the round that decided, and the photos that no setting was
 chosen with. The pictures of the first are the ones that chose the setting, so its gain is likely too good.
 
 An arm is judged at the iteration that is best for it in the mean of the pictures; in denoising, by what the rule of
-held-out pixels keeps (`HELD` of notebook 13). Rule: of the arms that cost at most a third of the paper's seconds there,
-the best is recommended; where others are within 0.05 dB of it, the cheapest of these.
+held-out pixels keeps (`HELD` of notebook `stopping`). Rule: of the arms that cost at most a third of the paper's
+seconds there, the best is recommended; where others are within 0.05 dB of it, the cheapest of these.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def photos_beside_the_papers(folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def measured(folder: Path = RESULTS) -> dict:
-    """Return the quantities of the claims of notebook 19 on the photos; those whose photos are finished."""
+    """Return the quantities of the claims of notebook `your_photo` on the photos; those whose photos are finished."""
     every, both, found = photos(folder), photos_beside_the_papers(folder), {}
     if both.gain.notna().all():
         found["photos_gain_db"] = interval(both.gain)[1:]

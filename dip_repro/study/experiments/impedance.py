@@ -1,4 +1,4 @@
-"""Notebook 10: what the network fits fast, and what it resists."""
+"""Notebook `impedance`: what the network fits fast, and what it resists."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def speeds(runs: Iterable[Run], histories: list[pd.DataFrame]) -> pd.DataFrame:
 
 
 def resistance(found: pd.DataFrame, iterations: int) -> dict[str, float | tuple[float, float]]:
-    """Return the quantities of the claims of notebook 10, from `speeds`: extremes over images and seeds.
+    """Return the quantities of the claims of notebook `impedance`, from `speeds`: extremes over images and seeds.
 
     What is not reached within the `iterations` of the run takes longer, and nothing more is known: an interval. A ratio
     of two that are not reached is NaN, and so is an extreme over it. What needs a kind that `found` lacks is left out.

@@ -1,4 +1,4 @@
-"""Notebook 04: text, and large holes."""
+"""Notebook `inpainting`: text, and large holes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notebook 02: JPEG's artefacts."""
+"""Notebook `jpeg`: JPEG's artefacts."""
 
 from __future__ import annotations
 

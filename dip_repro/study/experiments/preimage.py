@@ -1,4 +1,4 @@
-"""Notebook 16: a picture from what a classifier's layer keeps of it."""
+"""Notebook `preimage`: a picture from what a classifier's layer keeps of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ LAYERS = {  # from early to late
     "lite0": ("block1", "block3", "block5", "block11", "block16", "fc"),
     "alexnet": ("conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"),
 }
-# λ of total variation: of 0.3, 1, 3 and 10 the best by SSIM on coffee's block11; in notebook 17, of 0.3, 3, 10 and 30
-# the one whose pizza the other network knows best.
+# λ of total variation: of 0.3, 1, 3 and 10 the best by SSIM on coffee's block11; in `activation`, of 0.3, 3, 10
+# and 30 the one whose pizza the other network knows best.
 VARIATION = 10.0
 
 
@@ -109,7 +109,7 @@ def found(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def measured(found: pd.DataFrame) -> dict[str, float]:
-    """Return the quantities of the claims of notebook 16, of the laptop runs; none where a run is missing."""
+    """Return the quantities of the claims of notebook `preimage`, of the laptop runs; none where a run is missing."""
     if len(found) < len(PREIMAGE.runs("laptop")):
         return {}
     ssim = found.pivot(index=["layer", "image"], columns="method", values="ssim")

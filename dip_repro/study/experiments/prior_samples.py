@@ -1,4 +1,4 @@
-"""Notebook 11: what untrained networks draw."""
+"""Notebook `prior_samples`: what untrained networks draw."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Notebook 05: missing pixels; the table of restoration."""
+"""Notebook `restoration`: missing pixels; the table of restoration."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def restoration_settings(iterations: int, learning_rate: float = 0.001, **others
 
 FAST = 0.01  # the learning rate of short runs; the paper's is 0.001 for 11 000 iterations
 PAPERS = preset("restoration", "paper", channels=1)
-# Two such fits take an eighth of the paper's compute: a step takes a fifth of the time (notebook 19).
+# Two such fits take an eighth of the paper's compute: a step takes a fifth of the time (notebook `your_photo`).
 OURS = recommended("restoration", channels=1)
 
 

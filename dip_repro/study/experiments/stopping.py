@@ -1,4 +1,4 @@
-"""Notebook 13: which stopping rule comes nearest to the best moment, which only the truth tells.
+"""Notebook `stopping`: which stopping rule comes nearest to the best moment, which only the truth tells.
 
 Each fit runs longer than is good for it, and logs the signals of all rules; the rules are then replayed on its record.
 The rule of held-out pixels needs a fit of its own, without these pixels. The parameters of each rule have the smallest
@@ -93,7 +93,7 @@ def study(
     return Experiment(
         name,
         title,
-        "When to stop (not in the paper); notebook 13",
+        "When to stop (not in the paper); notebook `stopping`",
         {
             "quick": fits(f"{name}/quick", 64, 600, images, rotated(levels, few), set(few[:twins])),
             "laptop": fits(f"{name}/laptop", 96, 2000, images, rotated(levels, every), set(every[:laptop_twins])),
@@ -138,7 +138,7 @@ def unseen(image: str, kind: str, level: float, share: float) -> Run:
 UNSEEN = Experiment(
     "stopping-unseen",
     "Stopping rules on pictures and damages that none of them has seen",
-    "When to stop (not in the paper); notebook 13",
+    "When to stop (not in the paper); notebook `stopping`",
     {
         "laptop": tuple(
             unseen(image, *damage, share)
@@ -154,7 +154,7 @@ DENOISE = recommended("denoising")
 SHOWN = Experiment(
     "stopping-shown",
     "A fit left running, and the same fit stopped by the recommended rule",
-    "When to stop (not in the paper); notebook 13",
+    "When to stop (not in the paper); notebook `stopping`",
     {
         "laptop": tuple(
             Run(
@@ -249,7 +249,7 @@ def judged(profile: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def measured(found: pd.DataFrame, winner: str) -> dict[str, float]:
-    """Return the quantities of the claims of notebook 13 on the best rule, in dB; none where there are no outcomes."""
+    """Return the quantities of the claims of notebook `stopping` on the best rule, in dB; none without outcomes."""
     if not len(found):
         return {}
     gap, of_count = (found.gap[found.rule == rule] for rule in (winner, "fixed count"))

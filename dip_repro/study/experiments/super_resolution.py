@@ -1,4 +1,4 @@
-"""Notebook 03: more pixels than were measured; four tables, and which filter made the authors' x0."""
+"""Notebook `super_resolution`: more pixels than were measured; four tables, and which filter made the authors' x0."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def published(
 
 
 FOUR, EIGHT = PAPER["super-resolution"], PAPER["super-resolution above 4"]
-# Two such fits take a third of the paper's compute: a step takes a fifth of the time (notebook 19).
+# Two such fits take a third of the paper's compute: a step takes a fifth of the time (notebook `your_photo`).
 OURS = recommended("super-resolution").of(1600)
 TABLES = {
     "sr4-set5": published("sr4-set5", "Set5", 4, FOUR),
