@@ -6,6 +6,7 @@ from collections import deque
 import IPython.display
 import matplotlib.pyplot as plt
 import nbformat
+import pandas as pd
 import papermill
 import pytest
 import torch
@@ -41,11 +42,19 @@ def test_papermill_finds_the_profile(path):
 def test_a_fit_is_drawn_while_it_runs(monkeypatch):
     shown = []
     monkeypatch.setattr(IPython.display.DisplayHandle, "display", lambda self, shown_first: None)
-    monkeypatch.setattr(IPython.display.DisplayHandle, "update", lambda self, figure: shown.append(figure))
+    monkeypatch.setattr(IPython.display.DisplayHandle, "update", lambda self, figure, raw: shown.append(figure))
+    monkeypatch.setattr(figures, "displayed", lambda figure: figure)
     reports = [Report(i, torch.rand(3, 8, 8), torch.rand(3, 8, 8), {"iteration": i, "loss": 1 / i}) for i in (10, 20)]
     assert list(figures.live(iter(reports), every=0)) == reports
     assert [figure.axes[0].get_title() for figure in shown] == ["iteration 10", "iteration 20", "iteration 20"]
     assert not plt.get_fignums() and not list(figures.live([]))
+
+
+def test_pictures_are_shown_as_jpeg_and_curves_as_png():
+    history = pd.DataFrame({"iteration": [1, 2], "psnr": [20.0, 21.0], "loss": [1.0, 0.5]})
+    shown = figures.displayed(figures.pictures({"given": torch.rand(3, 64, 64)}))
+    assert shown["image/jpeg"][:2] == b"\xff\xd8" and "image/png" not in shown
+    assert figures.displayed(figures.curves({"fit": history}))["image/png"][1:4] == b"PNG"
 
 
 def drawn_at_random(network, z):

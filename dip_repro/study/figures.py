@@ -13,6 +13,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML, DisplayHandle, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -41,9 +42,26 @@ STYLE: Any = {
 }
 
 
+def displayed(figure: Figure) -> dict[str, bytes | str]:
+    """Return what a notebook shows, by media type: pictures as JPEG, a quarter of the size of a PNG; else PNG."""
+    kind = "jpeg" if any(axis.images for axis in figure.axes) else "png"
+    how: Any = {"pil_kwargs": {"quality": 85}} if kind == "jpeg" else {}
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=kind, dpi=80, bbox_inches="tight", facecolor="white", **how)
+    return {f"image/{kind}": drawn.getvalue(), "text/plain": repr(figure)}
+
+
+class Drawn(Figure):
+    """A figure that Jupyter shows as `displayed`."""
+
+    def _ipython_display_(self) -> None:
+        display(displayed(self), raw=True)
+
+
 def panels(rows: int = 1, columns: int = 1, size: tuple[float, float] = (7, 3.6), **named) -> tuple[Figure, np.ndarray]:
     """Return a figure of this size in inches, and its axes, (rows, columns)."""
-    figure = plt.figure(figsize=size, layout="constrained")  # outside: Jupyter shows none that is made in a context
+    # Outside of the context: Jupyter shows no figure that is made in one.
+    figure = plt.figure(figsize=size, layout="constrained", FigureClass=Drawn)
     with plt.rc_context(STYLE):
         return figure, figure.subplots(rows, columns, squeeze=False, **named)
 
@@ -117,7 +135,6 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
 
     Jupyter's stop button ends the fit there, and keeps what was done.
     """
-    from IPython.display import HTML, DisplayHandle
 
     def drawn() -> Figure:
         shown = {f"iteration {report.iteration}": report.image, "average": report.average}
@@ -129,14 +146,14 @@ def live(reports: Iterable[Report], every: float = 3.0) -> Iterator[Report]:
         for report in reports:
             rows.append(report.row)
             if time.monotonic() > due:
-                handle.update(drawn())
+                handle.update(displayed(drawn()), raw=True)
                 due = time.monotonic() + every
             yield report
     except KeyboardInterrupt:
         where = f"at iteration {rows[-1]['iteration']}; what was done so far is kept" if rows else "before a report"
         print(f"stopped {where}")
     if rows:
-        handle.update(drawn())
+        handle.update(displayed(drawn()), raw=True)
 
 
 def lines(
@@ -253,7 +270,7 @@ def pictures_and_curve(
     side = min(next(iter(shown.values())).shape[-2:])
     top, left, side = zoom or (side // 3, side // 3, side // 4)
     ratios = [1.0] * len(shown) + [1.5]
-    figure = plt.figure(figsize=(2.5 * sum(ratios), 5.4), layout="constrained")
+    figure = plt.figure(figsize=(2.5 * sum(ratios), 5.4), layout="constrained", FigureClass=Drawn)
     with plt.rc_context(STYLE):
         cells = figure.add_gridspec(2, len(ratios), width_ratios=ratios)
         for column, (title, image) in enumerate(shown.items()):
@@ -520,7 +537,7 @@ def calibration(spreads: dict[str, Samples], truth: Tensor) -> Figure:
     """Draw the map of each spread over that of the error, both in grey levels, and the error against the spread."""
     names, kinds = list(spreads), ("spread", "error")
     layout: list[HashableList[str]] = [[*(f"{name} {what}" for name in names), *["diagram"] * 2] for what in kinds]
-    figure = plt.figure(figsize=(2.2 * len(names) + 5, 4.6), layout="constrained")
+    figure = plt.figure(figsize=(2.2 * len(names) + 5, 4.6), layout="constrained", FigureClass=Drawn)
     with plt.rc_context(STYLE):
         axes = figure.subplot_mosaic(layout)
     diagram = axes["diagram"]
