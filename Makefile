@@ -64,7 +64,7 @@ lint: $(VENV)/installed
 # The locks from what pyproject.toml allows, in a fresh environment. By the oldest Python that is to use it: PYTHON=...
 lock:
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,features,test,cluster]'
+	build/lock/bin/pip install --quiet 'torch==2.13.0' '.[study,features,test]'
 	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' > requirements.lock
 	build/lock/bin/pip install --quiet '.[docs]'
 	build/lock/bin/pip freeze --exclude dip_repro | sed 's/+cpu$$//' | grep -vxFf requirements.lock > docs/requirements.txt

@@ -258,8 +258,8 @@ def restore(what, state: dict | None) -> None:
         what.load_state_dict(state)
 
 
-def calm(window: int = 20, patience: int = 50) -> Rule:
-    """Return a new rule that stops where the iterates change least; `window` counts reports."""
+def moving_variance(window: int = 20, patience: int = 50) -> Rule:
+    """Return a new rule that stops where the moving variance of the iterates is lowest; `window` counts reports."""
     return Rule("moving variance", MovingVariance(window), Lowest(patience), "average")
 
 
@@ -305,20 +305,20 @@ def recommended(
     share: float = 1 / 50,
     patience: int = 100,
     window: int = 20,
-    calm_patience: int = 200,
+    variance_patience: int = 200,
 ) -> tuple[Mask, Later]:
     """Return what to fit of a noisy image (C, H, W), and a new rule that watches the rest of it.
 
     The operator leaves out a `share` of the pixels. The fit reproduces their noise only by chance, so that the loss on
-    them rises when the rest is overfitted. The fit does not end before its iterates are calm too. Of the rules tried it
-    did best on pictures and noise that none had seen (notebook `stopping`).
+    them rises when the rest is overfitted. The fit does not end before the moving variance of its iterates was
+    lowest, too. Of the rules tried it did best on pictures and noise that none had seen (notebook `stopping`).
 
     It compares pixels of the image with those of the measurement, so it means nothing with an operator of your own,
-    such as a blur: `fit` refuses it there. `calm` watches the iterates alone.
+    such as a blur: `fit` refuses it there. `moving_variance` watches the iterates alone.
     """
     fitted, watched = held_out(torch.ones_like(noisy[:1]), share, seed)
     held = Rule("held-out pixels", Residual(noisy, watched, "average"), Lowest(patience))
-    return Mask(fitted), Later(held, calm(window, calm_patience))
+    return Mask(fitted), Later(held, moving_variance(window, variance_patience))
 
 
 def counted(iterations: int) -> Rule:
@@ -338,5 +338,5 @@ def check(stop: Rule | Later | None, operator: Callable[[Tensor], Tensor], image
     if measured.shape != image.shape or not ((measured == image) | (measured == 0)).all():
         raise UserError(
             "the stopping rule compares the image with the measurement, pixel by pixel, which means nothing with this "
-            "operator: take stopping.calm(), which watches the iterates alone, or a number of iterations"
+            "operator: take stopping.moving_variance(), which watches the iterates alone, or a number of iterations"
         )

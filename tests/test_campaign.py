@@ -133,23 +133,6 @@ def test_a_killed_worker_loses_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_of_a_cluster_loses_nothing(tmp_path):
-    distributed = pytest.importorskip("distributed", reason="Dask distributed is not installed")
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        victim = next(iter(client.run(os.getpid).values()))
-        killer = threading.Timer(2, os.kill, (victim, signal.SIGKILL))
-        killer.start()
-        longer = [replace(run, settings=Settings(400)) for run in RUNS]
-        outcome = campaign.campaign(longer, tmp_path, "cpu", scheduler=cluster.scheduler_address)
-        killer.join()
-    assert sorted(outcome.finished) == [run.name for run in longer]
-    assert len(all_below(tmp_path)) == 4
-
-
-@pytest.mark.slow
 def test_killed_ten_times_it_ends_with_the_same_records(tmp_path):
     script = (
         "import pathlib, sys; from dip_repro import checkpoint; from dip_repro.study import campaign;"
@@ -250,8 +233,6 @@ def test_collecting_takes_what_stands_and_refuses_the_rest(tmp_path, monkeypatch
 def test_bad_ways_to_run_are_told(tmp_path):
     with pytest.raises(UserError, match="1 or more"):
         campaign.campaign(RUNS, tmp_path, workers=0)
-    with pytest.raises(UserError, match=r"dask scheduler|pip install"):
-        campaign.campaign(RUNS, tmp_path, scheduler="tcp://127.0.0.1:9")
 
 
 def test_workers_get_cores_of_their_own(monkeypatch):
@@ -263,7 +244,7 @@ def test_workers_get_cores_of_their_own(monkeypatch):
         ([4, 5], 3, [[4], [5], [4, 5]], 1),
     ):
         monkeypatch.setattr(campaign.runtime, "cores", lambda cores=cores: cores)
-        with campaign.executor(workers, None) as pool:
+        with campaign.processes(workers) as pool:
             for number in range(7, 7 + workers):  # after others had ended
                 name = f"SpawnProcess-{number}"
                 monkeypatch.setattr(multiprocessing, "current_process", lambda name=name: SimpleNamespace(name=name))

@@ -72,7 +72,7 @@ def test_an_error_ends_the_command_with_one_line_and_a_code():
 def test_the_package_imports_without_the_notebook_stack():
     code = (
         "import sys\n"
-        "for name in ('pooch', 'dask', 'IPython', 'matplotlib'): sys.modules[name] = None\n"
+        "for name in ('pooch', 'IPython', 'matplotlib'): sys.modules[name] = None\n"
         "import dip_repro.cli, dip_repro.study.cli, dip_repro.study.experiments, dip_repro.study.records"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -605,7 +605,7 @@ def test_a_rule_that_compares_pixels_is_refused_with_an_operator_of_other_pixels
     for operator, measurement in ((blur, X0), (Decimation(2), X0[:, ::2, ::2])):
         with told("means nothing with this operator"):
             Fit(measurement, operator, Hourglass(CONFIG), noise_input(4, X0.shape[-2:], seed=0), SETTINGS, stop=rule)
-        assert start(operator=blur, stop=stopping.calm()).stop
+        assert start(operator=blur, stop=stopping.moving_variance()).stop
     for sound in (mask, Identity(), lambda x: x, lambda x: x * mask.mask):
         assert start(operator=sound, stop=rule).stop is rule
 

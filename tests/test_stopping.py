@@ -37,7 +37,7 @@ def shown(rule: Rule, iterates=ITERATES) -> Rule:
 
 
 @pytest.mark.parametrize(("signal", "late"), [(MovingVariance(3), 1), (ExponentialVariance(0.5), 2)])
-def test_the_variance_of_the_iterates_has_its_valley_where_they_are_calmest(signal, late):
+def test_the_variance_of_the_iterates_has_its_minimum_where_they_change_least(signal, late):
     rule = shown(Rule("variance", signal, Lowest(100), "image"))
     assert 0 <= rule.iteration - 210 <= 10 * late and rule.stopped
     assert rule.curve[-1][0] == rule.iteration + 100
@@ -301,7 +301,7 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
         rules.append(Rule("spy", lambda image, average: next(values), Lowest(20), "average"))
         return rules[-1]
 
-    monkeypatch.setattr(stopping, "calm", falls_then_rises)
+    monkeypatch.setattr(stopping, "moving_variance", falls_then_rises)
     record = perform(SHORT, tmp_path, "cpu", progress=False)
     assert rules[0].iteration == 30 and record["run"]["iterations"] == 50 and record["run"]["stopped"] == rules[0].why
     history = records.history(record).set_index("iteration")

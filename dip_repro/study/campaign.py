@@ -76,19 +76,8 @@ class Inline(Executor):
         return future
 
 
-def executor(workers: int, scheduler: str | None) -> Executor:
-    """Return what runs the queue beside this process: `workers` others, or the Dask cluster at `scheduler`."""
-    if scheduler:
-        try:
-            from distributed import Client
-        except ImportError:
-            raise UserError("--scheduler needs Dask: pip install 'dip_repro[cluster]'") from None
-        try:
-            return Client(scheduler, timeout=10).get_executor()
-        except OSError:
-            raise UserError(f"no Dask scheduler answers at {scheduler}: start one with `dask scheduler`") from None
-    # Each worker has cores of its own. With more threads than cores a step takes seconds, not tenths of one. (Dask
-    # limits the threads by itself.)
+def processes(workers: int) -> Executor:
+    """Return an executor of so many processes, each with cores of its own: more threads than cores are slow."""
     return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), take_place, (workers, runtime.cores()))
 
 
@@ -110,16 +99,15 @@ def campaign(
     compiled: bool = False,
     budget: float = math.inf,
     workers: int = 1,
-    scheduler: str | None = None,
 ) -> Outcome:
     """Perform every run of `queue` that has no record below `folder`; after `budget` seconds, save and stop.
 
     An error in one run is reported in `failed`, and the others go on. The run of a worker that is killed is done again,
-    from its checkpoint if there is one. Several campaigns may share a folder.
+    from its checkpoint if there is one. Several campaigns, on one machine or on many, may share a folder.
 
     Raises
     ------
-    UserError : no worker, or no scheduler that answers.
+    UserError : no worker.
     """
     if workers < 1:
         raise UserError(f"{workers} workers do no work: give 1 or more")
@@ -127,10 +115,10 @@ def campaign(
     became: dict[str, str] = {}
     failed: dict[str, str] = {}
     left = list(named)
-    alone = workers == 1 and not scheduler  # then a run shows its own progress; the bars of several would mix
+    alone = workers == 1  # then a run shows its own progress; the bars of several would mix
     for _ in range(MOST_DEATHS):
         with (
-            Inline() if alone else executor(workers, scheduler) as pool,
+            Inline() if alone else processes(workers) as pool,
             tqdm(total=len(left), unit="run", disable=alone) as bar,
         ):
             how = Path(folder).absolute(), device, precision, compiled, until, alone

@@ -65,13 +65,12 @@ def run(
     out: Annotated[Path, typer.Option(help="folder of records")] = runs.RESULTS,
     budget: Annotated[str, typer.Option(help="stop after this time, such as 9m or 2h, and save what is done")] = "",
     workers: Annotated[int, typer.Option(min=1, help="runs side by side, each with cores of its own")] = 1,
-    scheduler: Annotated[str | None, typer.Option(help="address of a Dask cluster, such as tcp://host:8786")] = None,
     figure: Annotated[bool, typer.Option(help="save a figure of each run beside its record")] = True,
 ) -> None:
     """Run experiments without Jupyter. Finished runs are skipped, interrupted ones go on."""
     queue = {run.name: run for run in campaign.select(selection, profile.value)}
     limit = seconds(budget) if budget else math.inf
-    outcome = campaign.campaign(queue.values(), out, device, precision.value, compiled, limit, workers, scheduler)
+    outcome = campaign.campaign(queue.values(), out, device, precision.value, compiled, limit, workers)
     for name in outcome.finished:
         tell(queue[name], out, profile, figure)
     waiting = {"interrupted": outcome.interrupted, "running in another process": outcome.elsewhere}

@@ -77,7 +77,7 @@ def sound(path: Path, modified: int) -> dict:
     except (json.JSONDecodeError, UnicodeDecodeError):
         raise UserError(f"{path}: a damaged record, which is not counted; remove it and run again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not a record of schema {SCHEMA} (benchmarks/migrate.py); it is not counted")
+        raise UserError(f"{path}: not a record of schema {SCHEMA}; it is not counted")
     if not record.keys() >= FIELDS or record["key"] != key(record["configuration"]):
         raise UserError(f"{path}: a field is missing or the configuration was changed; it is not counted")
     measured = {name: mapped(record[name], lambda x: math.nan if x is None else x) for name in MEASURED & record.keys()}

@@ -35,7 +35,12 @@ def numbers(rule: Callable) -> dict:
 
 
 # The rules that may end a run, with all that decides when they do and what they keep.
-STOPS: dict[str, dict] = {"": {}, "variance": numbers(stopping.calm), "held-out": numbers(stopping.recommended)}
+STOPS: dict[str, dict] = {
+    "": {},
+    "variance": numbers(stopping.moving_variance),
+    "held-out": numbers(stopping.recommended),
+}
+IN_RECORDS = {"variance_patience": "calm_patience"}  # records, and so their keys, have the earlier name of a number
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ class Run:
 
     freeze : the freeze of the readings by which it is declared, by its number in docs/history.md; 0: before the first.
     scored : "image", the last iterate, or "average", the exponential average of the iterates.
-    stop : the rule that ends the fit: "", none; "variance", `stopping.calm`; "held-out", `stopping.recommended`. With
-    a rule, the run's average is what the rule keeps.
+    stop : the rule that ends the fit: "", none; "variance", `stopping.moving_variance`; "held-out",
+    `stopping.recommended`. With a rule, the run's average is what the rule keeps.
     also_at : iterations at which the image that is scored is stored besides, as <name>-at-<iteration>.png.
     """
 
@@ -73,7 +78,7 @@ class Run:
             "task": {"kind": type(self.task).__name__} | plain(self.task),
             "seed": self.seed,
             "scored": self.scored,
-            "stop": {"rule": self.stop} | STOPS[self.stop],
+            "stop": {"rule": self.stop} | {IN_RECORDS.get(n, n): number for n, number in STOPS[self.stop].items()},
         }
 
     @functools.cached_property
@@ -103,7 +108,7 @@ def problem_of(run: Run) -> Problem:
     if problem.z is None:
         problem.z = noise_input(run.network.in_channels, problem.corrupted.shape[-2:], run.seed)
     if run.stop == "variance":
-        problem.stop = stopping.calm(**STOPS[run.stop])
+        problem.stop = stopping.moving_variance(**STOPS[run.stop])
     elif run.stop == "held-out":
         problem.operator, problem.stop = stopping.recommended(problem.measurement, run.seed, **STOPS[run.stop])
         problem.measurement = problem.operator(problem.measurement)

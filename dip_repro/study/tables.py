@@ -85,7 +85,7 @@ AVERAGE = Rule(
 SPARING = "at most a third of the compute of one run with the paper's settings"
 LONGER = Rule(
     "the exponential average of one run with the recommended setting, but σ_p = 1/60 and up to 3400 iterations, "
-    "stopped by the later of held-out pixels and calm iterates (notebook `stopping`)",
+    "stopped by the later of held-out pixels and low moving variance (notebook `stopping`)",
     SPARING,
     "On bundled pictures of 512 × 512 half of the perturbation keeps as much in three fifths of the iterations.",
     ("longer-25",),

@@ -224,7 +224,7 @@ CHOSEN = {
 # The rules that are judged on the unseen set: the share held out, and what is watched; of two, the later one decides.
 # `denoise` takes the rule with the smallest 90th percentile of the gap; of rules within 0.05 dB of it, the one with the
 # smallest median.
-FIXED, CALM, PATIENT, HELD, HELD_LONGER = (
+FIXED, VARIANCE, VARIANCE_LONGER, HELD, HELD_LONGER = (
     Candidate("nothing", stopping.Count(800), "average"),
     Candidate("variance_20", stopping.Lowest(50), "average"),
     Candidate("variance_20", stopping.Lowest(200), "average"),
@@ -233,11 +233,11 @@ FIXED, CALM, PATIENT, HELD, HELD_LONGER = (
 )
 JUDGED: dict[str, tuple[float, tuple[Candidate, ...]]] = {
     "800 iterations": (0, (FIXED,)),
-    "moving variance, 50 iterations' patience": (0, (CALM,)),
-    "moving variance, 200": (0, (PATIENT,)),
+    "moving variance, 50 iterations' patience": (0, (VARIANCE,)),
+    "moving variance, 200": (0, (VARIANCE_LONGER,)),
     "a fiftieth of the pixels held out": (0.02, (HELD,)),
     "a fiftieth held out, 200": (0.02, (HELD_LONGER,)),
-    "the later of a fiftieth held out and moving variance": (0.02, (HELD, PATIENT)),
+    "the later of a fiftieth held out and moving variance": (0.02, (HELD, VARIANCE_LONGER)),
 }
 TAKEN = "the later of a fiftieth held out and moving variance"  # what `stopping.recommended` is
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
