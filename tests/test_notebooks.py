@@ -1,5 +1,6 @@
 """What nbval does not see: how notebooks are stored, and that their claims can fail."""
 
+import re
 import weakref
 from collections import deque
 
@@ -31,6 +32,23 @@ def test_stored_as_run_once_in_order_with_parameters(path):
     assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
     assert max(len(cell.source.splitlines()) for cell in cells) <= 20
     assert "Path('/" not in path.read_text()  # a path of the machine that ran it
+
+
+def solutions():
+    """Yield the Python of every folded solution, named by its notebook: each runs by itself, in less than a minute."""
+    for path in NOTEBOOKS:
+        text = "\n".join(c.source for c in nbformat.read(path, as_version=4).cells if c.cell_type == "markdown")
+        folded = "".join(re.findall(r"<details>.*?</details>", text, re.S))
+        for number, code in enumerate(re.findall(r"```python\n(.*?)```", folded, re.S), 1):
+            yield pytest.param(code, id=f"{path.stem}-{number}")
+
+
+@pytest.mark.parametrize("code", solutions())
+def test_solutions_of_exercises_run_and_say_something(code, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "solution", "exec"), {"__name__": "solution"})
+    plt.close("all")
+    assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
