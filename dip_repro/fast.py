@@ -81,7 +81,7 @@ def convolve_upsampled(x: Tensor, weight: Tensor, mode: str = "reflect") -> Tens
     The same function as the plain way, up to rounding.
     """
     x, *edges = Edges.apply(x)
-    flipped = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=torch.channels_last)
+    flipped = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=layout(x))
     between = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), "replicate"), flipped, stride=2)
     whole = F.conv2d(between, smoothing((1, 3, 3, 1), 4, like=between), groups=len(weight))
     # Up-sampling continues the map beyond its border by replication, the convolution by `mode`. So the outermost
@@ -108,7 +108,7 @@ class Edges(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor, *edges: Tensor) -> Tensor:
-        gradient = gradient.clone(memory_format=torch.channels_last)
+        gradient = gradient.clone(memory_format=layout(gradient))
         for part, edge in zip(Edges.PARTS, edges, strict=True):
             gradient[part] += edge
         return gradient
@@ -125,7 +125,7 @@ class Framed(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, whole: Tensor, *lines: Tensor) -> Tensor:
-        framed = whole[Framed.INNER].clone(memory_format=torch.channels_last)
+        framed = whole[Framed.INNER].clone(memory_format=layout(whole))
         for part, line in zip(Framed.PARTS, lines, strict=True):
             framed[part] = line
         return framed
@@ -150,11 +150,19 @@ def smoothing(taps: tuple[int, ...], total: int, like: Tensor) -> Tensor:
 
 
 # ---- Layout ----------------------------------------------------------------------------------------------------------
-# Maps and weights lie in memory with the channels last, forward and backward. Mixed layouts cost more than products.
+# Maps and weights have one layout in memory, forward and backward. Mixed layouts cost more than products.
+
+
+def layout(x: Tensor) -> torch.memory_format:
+    """Return the layout that is fast for a map on the device of `x`: channels last, but not on a CPU without AVX-512.
+
+    There oneDNN has no fast gradient by the weights with the channels last (benchmarks/NOTES.md).
+    """
+    return torch.channels_last if x.is_cuda or torch.cpu._is_avx512_supported() else torch.contiguous_format
 
 
 class GradientInLayout(torch.autograd.Function):
-    """x itself; its gradient is laid out with the channels last. That of a concatenation is a view with gaps."""
+    """x itself; its gradient gets the layout of the maps. That of a concatenation is a view with gaps."""
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -162,14 +170,14 @@ class GradientInLayout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> Tensor:
-        return gradient.contiguous(memory_format=torch.channels_last)
+        return gradient.contiguous(memory_format=layout(gradient))
 
 
 class Pointwise(nn.Conv2d):
-    """A 1×1 convolution; on the CPU as one matrix product, which with the channels last needs no copy."""
+    """A 1×1 convolution; on a CPU with the channels last as one matrix product, which needs no copy."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cuda:
+        if x.is_cuda or layout(x) != torch.channels_last:
             return super().forward(x)
         return F.linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2)
 

@@ -34,11 +34,11 @@ class Hourglass(nn.Module):
             self.ups.append(Up(config.channels(i + 1), n_s, config.n_u[i], config.k_u[i], config))
         self.head = fast.Pointwise(config.channels(0), config.out_channels, 1)
         initialise(self, config, seed, config.norm_scale)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.to(memory_format=fast.layout(self.head.weight))  # type: ignore[call-overload]
 
     def forward(self, z: Tensor) -> Tensor:
         height, width = z.shape[-2:]
-        z = z.contiguous(memory_format=torch.channels_last)
+        z = z.contiguous(memory_format=fast.layout(z))
         if self.config.odd_sizes == "canvas":
             multiple = 2**self.config.depth
             z = nn.functional.pad(z, (0, -width % multiple, 0, -height % multiple), mode="reflect")

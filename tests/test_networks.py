@@ -169,13 +169,16 @@ def test_the_quarter_cost_path_is_taken_by_shape_and_processor(monkeypatch):
         assert fast.quarter_is_faster(large, doubled)
 
 
+@pytest.mark.parametrize("avx512", [True, False])
 @pytest.mark.parametrize("least", [0, math.inf])  # on the quarter-cost path, and on the plain one
-def test_maps_and_gradients_have_their_channels_last(least, monkeypatch):
+def test_maps_weights_and_gradients_have_one_layout(least, avx512, monkeypatch):
     monkeypatch.setattr(fast, "QUARTER_FROM", least)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: avx512)
+    expected = torch.channels_last if avx512 else torch.contiguous_format
     network, foreign = Hourglass(NetworkConfig.uniform(width=16, depth=3)), []
 
     def look(layer, direction, x):
-        if not x.is_contiguous(memory_format=torch.channels_last):
+        if not x.is_contiguous(memory_format=expected):
             foreign.append((type(layer).__name__, direction, tuple(x.shape), x.stride()))
 
     def hook(layer, given, x):
@@ -189,7 +192,7 @@ def test_maps_and_gradients_have_their_channels_last(least, monkeypatch):
         if isinstance(layer, nn.Conv2d | nn.BatchNorm2d | nn.LeakyReLU) and layer is not network.head:
             layer.register_forward_hook(hook)
     network(noise_input(32, (64, 64), seed=0)).square().sum().backward()
-    assert all(p.is_contiguous(memory_format=torch.channels_last) for p in network.parameters() if p.dim() == 4)
+    assert all(p.is_contiguous(memory_format=expected) for p in network.parameters() if p.dim() == 4)
     assert not foreign
 
 
