@@ -35,6 +35,7 @@ from dip_repro.study.tasks import Problem
 FIGURES = ROOT / "figures"
 INK, BLUE, ORANGE, GREEN, GREY = "#222222", "#2166ac", "#d95f02", "#1b7837", "#888888"
 COLOURS = (BLUE, ORANGE, GREEN, "#7b3294", GREY, "#b2182b", "#8c510a")
+DASHES: Any = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)))  # tells curves apart without colour
 STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -205,7 +206,8 @@ def gaps(found: pd.DataFrame, rules: list[str], kinds: list[str], limits: tuple[
 
     found : columns rule, kind, gap. A tick is the median; the dashed lines are `limits`.
     """
-    figure, (axes,) = panels(1, len(kinds), (12, 2.6), sharey=True)
+    figure, (axes,) = panels(1, len(kinds), (11, 2.6), sharey=True)
+    largest = found.gap[found.rule.isin(rules)].max()
     for axis, kind in zip(axes, kinds, strict=True):
         for row, rule in enumerate(rules):
             gap = found.gap[(found.kind == kind) & (found.rule == rule)]
@@ -213,8 +215,8 @@ def gaps(found: pd.DataFrame, rules: list[str], kinds: list[str], limits: tuple[
             axis.plot(gap.median(), row, "|", color=INK, markersize=14, markeredgewidth=1.6)
         for limit in limits:
             axis.axvline(limit, color=GREY, linestyle="--", linewidth=0.8)
-        axis.set(title=kind, xlim=(-0.1, max(2.0, 1.05 * found.gap.max())), ylim=(len(rules) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(rules)), rules)
+        axis.set(title=kind, xlim=(-0.1, max(2.0, 1.05 * largest)), ylim=(len(rules) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(rules)), [fill(rule, 20) for rule in rules])
     figure.supxlabel("gap to the best moment (dB)", fontsize=10)
     return figure
 
@@ -338,7 +340,7 @@ def curve(axis: Axes, history: pd.DataFrame) -> None:
     scored = [name for name in ("psnr", "psnr_average") if name in history] or ["loss"]
     names = {"psnr": "iterate", "psnr_average": "average", "loss": "loss"}
     for name in scored:
-        axis.plot(history.iteration, history[name], linewidth=1.6, label=names[name])
+        axis.plot(history.iteration, history[name], linewidth=1 if name == "psnr" else 2.2, label=names[name])
     axis.set(xlabel="iteration", ylabel="PSNR (dB)" if "psnr" in scored else "loss")
     legend(axis)
 
@@ -428,28 +430,29 @@ def forest(tables: dict[str, pd.DataFrame]) -> Figure:
 def learning_curves(histories: dict[str, list[pd.DataFrame]], y: str = "loss") -> Figure:
     """Draw the geometric mean of column `y` over each list of histories, with its range as a band, on log axes."""
     figure, ((axis,),) = panels(size=(8.6, 3.8))
-    for label, group in histories.items():
+    for (label, group), dash in zip(histories.items(), DASHES, strict=False):
         logs = pd.concat([history.set_index("iteration")[y] for history in group], axis=1).map(math.log10)
-        (line,) = axis.plot(logs.index, 10 ** logs.mean(axis=1), linewidth=2, label=label)
+        (line,) = axis.plot(logs.index, 10 ** logs.mean(axis=1), linewidth=2, linestyle=dash, label=label)
         band = 10 ** logs.min(axis=1), 10 ** logs.max(axis=1)
         axis.fill_between(logs.index, *band, color=line.get_color(), alpha=0.15, lw=0)
     axis.set(xlabel="iteration", ylabel=y, xscale="log", yscale="log")
-    legend(axis, loc="center left", bbox_to_anchor=(1, 0.5))
+    legend(axis, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3.5)
     return figure
 
 
 def by_band(histories: dict[str, list[pd.DataFrame]], bands: list[str]) -> Figure:
     """Draw the error of each frequency band by iteration, the mean over each list of histories, a panel each."""
-    figure, (axes,) = panels(1, len(histories), (2.6 * len(histories) + 1.2, 3), sharey=True)
+    figure, (axes,) = panels(1, len(histories), (2.6 * len(histories) + 1.6, 3.2), sharey=True)
     for axis, (label, group) in zip(axes, histories.items(), strict=True):
         mean = sum(history.set_index("iteration")[bands] for history in group) / len(group)
-        for i, band in enumerate(bands, 1):
-            axis.plot(mean.index, mean[band], color=plt.cm.viridis_r(i / len(bands)), label=f"to {band}")
+        for i, (band, dash) in enumerate(zip(bands, reversed(DASHES), strict=True), 1):
+            colour = plt.cm.viridis_r(i / len(bands))
+            axis.plot(mean.index, mean[band], color=colour, linestyle=dash, linewidth=1.8, label=f"to {band}")
         axis.set(xscale="log", xlabel="iteration", ylim=(0, 1.3))
         axis.set_title(label, fontsize=10, color=INK)
     axes[0].set_ylabel("share not yet explained")
-    named = {"title": "cycles a pixel", "title_fontsize": 8}
-    legend(axes[-1], 8, loc="center left", bbox_to_anchor=(1, 0.5), **named)
+    named = {"title": "cycles a pixel", "title_fontsize": 9, "handlelength": 3.5}
+    legend(axes[-1], 9, loc="center left", bbox_to_anchor=(1, 0.5), **named)
     return figure
 
 
@@ -519,10 +522,11 @@ def compute(
     """
     figure, ((axis,),) = panels(size=(8.6, 4.2))
     looks: dict[str, dict] = {"iterate": {"linewidth": 0.7, "alpha": 0.7}, "exponential average": {"linestyle": "--"}}
-    for (name, history), colour in zip(runs.items(), COLOURS, strict=False):
+    for i, ((name, history), colour) in enumerate(zip(runs.items(), COLOURS, strict=False)):
         for kind in kinds:
             drawn = history if kind == "iterate" else history[history.samples > 1]
-            look = {"linewidth": 2.0, "color": colour} | looks.get(kind, {})
+            marks = {"marker": "osD^v"[i], "markevery": 0.15, "markersize": 6} if len(runs) > 1 else {}
+            look = {"linewidth": 2.0, "color": colour} | marks | looks.get(kind, {})
             axis.plot(drawn.iteration, drawn[AVERAGED[kind]], label=f"{name}: {kind}", **look)
     for (of, scores), marker in zip(means.items(), "os", strict=False):
         axis.plot(whole * scores.index, scores, f"{marker}:", color=INK, linewidth=1, label=of)
