@@ -123,6 +123,7 @@ def test_no_claim_holds_when_the_optimiser_stands_still_and_records_are_withheld
     monkeypatch.setattr(figures, "slider", lambda path: None)  # of a picture that is not drawn here
     monkeypatch.setattr(claims, "VERDICTS", tmp_path)
     monkeypatch.setattr(records, "load_all", lambda folder: ({}, []))
+    monkeypatch.setattr(records, "stamp", lambda folder: ())
     table = table_of(path)
     if not fits:
         for network in (Hourglass, ResNet):

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,8 +85,22 @@ def sound(path: Path, modified: int) -> dict:
     return record | measured
 
 
+def stamp(folder: Path | str) -> tuple[tuple[str, int], ...]:
+    """Return the path and the time of change of every record below `folder`: another where any has changed."""
+    entries = list(os.scandir(folder)) if Path(folder).is_dir() else []
+    own = ((entry.path, entry.stat().st_mtime_ns) for entry in entries if entry.name.endswith(".json"))
+    return (*sorted(own), *(record for entry in entries if entry.is_dir() for record in stamp(entry.path)))
+
+
 def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
     """Return the sound records below `folder` by name, and a sentence for each damaged one."""
+    found, damaged = loaded(folder, stamp(folder))
+    return dict(found), list(damaged)
+
+
+@functools.lru_cache(maxsize=64)
+def loaded(folder: Path, at: tuple) -> tuple[dict[str, dict], list[str]]:
+    """Return `load_all` of a folder with this `stamp`."""
     found, damaged = {}, []
     for path in sorted(folder.rglob("*.json")):
         try:
@@ -95,12 +110,6 @@ def load_all(folder: Path) -> tuple[dict[str, dict], list[str]]:
         else:
             found[record["name"]] = record
     return found, damaged
-
-
-def fingerprint(found: dict[str, dict]) -> int:
-    """Return a number that changes with the names, the keys and what was measured of some records."""
-    parts = ("key", "scores", "run", "provenance")
-    return hash(tuple((name, *(str(record.get(part)) for part in parts)) for name, record in found.items()))
 
 
 def history(record: dict) -> pd.DataFrame:

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, published, tables
-from dip_repro.study.experiments import ambiguities, front, lookup
-from dip_repro.study.results import MARGIN, interval, row
+from dip_repro.study.experiments import ambiguities, front, library_2017, lookup
+from dip_repro.study.results import MARGIN, interval, of
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -137,18 +137,12 @@ def in_short(name: str, column: str, folder: Path) -> str:
 
 def single_cells(folder: Path) -> pd.DataFrame:
     """Return every finished cell with the paper's settings, how it was made and how it ended."""
-    rows = {}
-    for name, of in ((f"{start}{name}", name) for start in ("2017/", "") for name in tables.TABLES):
-        authors = tables.cells(of, folder).authors
-        for image, record in tables.done(name, folder).items():
-            said = row(record)
-            scored = {
-                "scored": said["scored"],
-                "authors": authors[image],
-                "difference": said["scored"] - authors[image],
-            }
-            rows[name, image] = scored | {part: said[part] for part in CELL}
-    return pd.DataFrame(list(rows.values()), pd.MultiIndex.from_tuples(rows, names=["table", "image"]))
+    every, start = tables.CELLS | tables.OF_2017, library_2017.FOLDER
+    names = [f"{folder_of}{name}" for folder_of in (start, "") for name in tables.TABLES]
+    found = pd.concat({name: of(every[name], folder) for name in names}, names=["table", "image"])
+    found["authors"] = pd.concat({name: tables.cells(name.removeprefix(start), folder).authors for name in names})
+    found["difference"] = found.scored - found.authors
+    return found.dropna(subset="key")[["scored", "authors", "difference", *CELL]]
 
 
 def rules(folder: Path = RESULTS) -> list[tuple[tables.Rule, list[str]]]:

@@ -6,11 +6,12 @@ seed have the same corruption, the same z and the same initial weights. They dif
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,15 +35,25 @@ def every(folder: Path = RESULTS) -> pd.DataFrame:
     device. iterations, stopped, seconds without pauses. PSNR in dB: corrupted, last, average, and the one that is
     scored. ssim : of the scored one.
     """
+    return table(folder, records.stamp(folder))
+
+
+@functools.lru_cache(maxsize=64)
+def table(folder: Path, at: tuple) -> pd.DataFrame:
+    """Return `every` of a folder with this stamp."""
     found, _ = records.load_all(folder)
-    now = records.fingerprint(found)
-    if folder not in KNOWN or KNOWN[folder][0] != now:
-        rows = [row(record) for record in found.values()]
-        KNOWN[folder] = now, pd.DataFrame(rows, pd.Index(list(found), dtype=object), COLUMNS)
-    return KNOWN[folder][1]
+    return pd.DataFrame([row(record) for record in found.values()], pd.Index(list(found), dtype=object), COLUMNS)
 
 
-KNOWN: dict[Path, tuple[int, pd.DataFrame]] = {}  # what `every` last returned, and the fingerprint of its records
+def of(runs: Mapping[Any, Run], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the rows of `every` that answer some runs, indexed by the keys of `runs`; NaN where there is no record.
+
+    A record of another configuration than the run's does not answer it.
+    """
+    folders = dict.fromkeys((folder / run.name).parent for run in runs.values())
+    found = pd.concat([every(place) for place in folders])
+    rows = found.reindex([run.name for run in runs.values()]).set_axis(pd.Index(list(runs)))
+    return rows[rows.key == [run.key for run in runs.values()]].reindex(rows.index)
 
 
 def row(record: dict) -> dict:

@@ -17,7 +17,6 @@ from jinja2 import Environment
 from torch import Tensor
 
 from dip_repro import images
-from dip_repro.config import NetworkConfig
 from dip_repro.runtime import DATA, UserError, written_whole
 from dip_repro.study import experiments, records, results
 from dip_repro.study.claims import Whole
@@ -29,7 +28,7 @@ from dip_repro.study.experiments import (
     restoration,
     super_resolution,
 )
-from dip_repro.study.experiments.as_in_2017 import AS_IN_2017
+from dip_repro.study.experiments.as_in_2017 import AGAIN
 from dip_repro.study.runs import RESULTS, Run, finished
 
 PUBLISHED, PRINTED, EXPLANATIONS = DATA / "published.csv", DATA / "printed.csv", DATA / "explanations.toml"
@@ -44,7 +43,7 @@ COLUMNS = {
     "the paper's settings, today's library": "scored",
     "ours": "ours",
 }
-ROW = ("last iterate", "average", "scored", "freeze", "seed", "precision", "iterations", "stopped", "seconds", "device")
+TOOK = ("freeze", "seed", "precision", "iterations", "stopped", "seconds", "device")
 
 
 @dataclass(frozen=True)
@@ -124,6 +123,11 @@ TABLES = {
     )
 }
 
+# The means of stored images that are scored, by the tables whose runs they are of.
+TWO = "two of denoising-25"  # the paper's average of two runs, with its settings
+MEANS = {name: table.ours.of for name, table in TABLES.items() if table.ours.of}
+MEANS |= {TWO: ("denoising-25", "denoising-second-25")}
+
 
 def find(name: str) -> Table:
     """Return the table called `name`."""
@@ -173,23 +177,16 @@ def cells(name: str, folder: Path = RESULTS) -> pd.DataFrame:
     table = find(name)
     methods = published(table)
     authors = methods.pop(table.authors)
-    rows = {image: row(record) for image, record in done(name, folder).items()}
-    run = pd.DataFrame.from_dict(rows, orient="index", columns=ROW).reindex(methods.index)
-    frame = run[[*ROW[:3]]].astype(float).assign(authors=authors)
+    run = results.of(CELLS[name], folder).reindex(methods.index).rename(columns={"last": "last iterate"})
+    frame = run[["last iterate", "average", "scored"]].assign(authors=authors)
     frame["difference"] = frame.scored - authors
-    of_2017 = done(f"{library_2017.FOLDER}{name}", folder)
-    frame["2017"] = pd.Series({image: records.score(record) for image, record in of_2017.items()}, dtype=float)
-    took = run[[*ROW[3:]]].astype({"iterations": float, "seconds": float})
-    ours = of_parts(table, folder) if table.ours.of else frame.join(took.seconds).rename(columns={"average": "ours"})
+    frame["2017"] = results.of(OF_2017[f"{library_2017.FOLDER}{name}"], folder).scored
+    ours = (
+        of_means(name, folder) if table.ours.of else run[["average", "seconds"]].set_axis(["ours", "seconds"], axis=1)
+    )
     frame["ours"] = ours.ours
     frame["ours − authors"] = frame.ours - authors
-    return frame.join(methods).join(took).join(ours.seconds.rename("seconds of ours"))
-
-
-def row(record: dict) -> tuple:
-    """Return what a record says of its cell, in the order of `ROW`."""
-    said = results.row(record)
-    return said["last"], *(said[name] for name in ROW[1:])
+    return frame.join(methods).join(run[[*TOOK]]).join(ours.seconds.rename("seconds of ours"))
 
 
 def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
@@ -199,36 +196,23 @@ def laptop(name: str = "", folder: Path = RESULTS) -> dict[Run, dict]:
     return finished([run for experiment in chosen for run in experiment.profiles.get("laptop", ())], folder)
 
 
-def parts(table: Table, folder: Path = RESULTS) -> dict[str, list[dict]]:
-    """Return, by image, the records of the runs that "ours" is the mean of, where all of them are finished."""
-    found = [done(name, folder) for name in table.ours.of]
-    return {image: [of[image] for of in found] for image in table.runs if found and all(image in of for of in found)}
+def parts(name: str, folder: Path = RESULTS) -> dict[str, list[Run]]:
+    """Return, by image, the runs that a mean of `MEANS` is of, where all of them are finished."""
+    tables = [CELLS[table] for table in MEANS[name]]
+    done = finished([run for runs in tables for run in runs.values()], folder)
+    of = {image: [runs[image] for runs in tables] for image in tables[0]}
+    return {image: runs for image, runs in of.items() if all(run in done for run in runs)}
 
 
-def pictures(of: Iterable[dict], folder: Path) -> tuple[Path, ...]:
-    """Return the stored image of each record."""
-    return tuple(folder / f"{record['name']}.png" for record in of)
+def pictures(of: Iterable[Run], folder: Path) -> tuple[Path, ...]:
+    """Return the stored image of each run."""
+    return tuple(folder / f"{run.name}.png" for run in of)
 
 
-def mean_of_two(folder: Path = RESULTS) -> pd.Series:
-    """Return the PSNR in dB of the mean of two runs' averages with the paper's settings, by image of σ = 25."""
-    stored, first, second = derived(folder), done("denoising-25", folder), done("denoising-second-25", folder)
-    found = {}
-    for image in TABLES["denoising-25"].runs:
-        both = [of[image] for of in (first, second) if image in of]
-        key = fingerprint(both, folder) if len(both) == 2 else ""
-        found[image] = stored.get((f"two of denoising-25/{image}", key), {}).get(OURS, math.nan)
-    return pd.Series(found)
-
-
-def fingerprint(of: Iterable[dict], folder: Path) -> str:
-    """Return a hash of the stored images of some records."""
-    return hashlib.sha256(b"".join(path.read_bytes() for path in pictures(of, folder))).hexdigest()[:16]
-
-
-def place(table: Table, image: str, of: Iterable[dict], folder: Path) -> tuple[str, str]:
+def place(name: str, image: str, of: Iterable[Run], folder: Path) -> tuple[str, str]:
     """Return where the score of a mean of images is stored: its cell, and a hash of the images."""
-    return f"{table.name}/{image}", fingerprint(of, folder)
+    files = b"".join(path.read_bytes() for path in pictures(of, folder))
+    return f"{name}/{image}", hashlib.sha256(files).hexdigest()[:16]
 
 
 def of_baselines(run: Run) -> dict[str, float]:
@@ -254,24 +238,20 @@ def derivable(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, floa
     for the baselines of a run, and a fingerprint of the files for the mean of images.
     """
     found: dict[tuple[str, str], Callable[[], dict[str, float]]] = {}
-    for run, record in laptop(folder=folder).items():
-        found[run.name, record["key"]] = partial(of_baselines, run)
-    for table in TABLES.values():
-        for image, of in parts(table, folder).items():
-            found[place(table, image, of, folder)] = partial(of_mean, table.runs[image], pictures(of, folder))
-    first, second = done("denoising-25", folder), done("denoising-second-25", folder)
-    for image in first.keys() & second.keys():
-        both, run = [first[image], second[image]], CELLS["denoising-25"][image]
-        where = f"two of denoising-25/{image}", fingerprint(both, folder)
-        found[where] = partial(of_mean, run, pictures(both, folder))
+    for run in laptop(folder=folder):
+        found[run.name, run.key] = partial(of_baselines, run)
+    for name in MEANS:
+        for image, of in parts(name, folder).items():
+            found[place(name, image, of, folder)] = partial(of_mean, of[0], pictures(of, folder))
     return found
 
 
 def derived(folder: Path = RESULTS) -> dict[tuple[str, str], dict[str, float]]:
     """Return the stored scores that no record holds, in dB, by run and key."""
-    path = folder / DERIVED
-    rows = pd.read_csv(path, dtype={"key": str}) if path.exists() else pd.DataFrame(columns=["run", "key"])
-    return {where: dict(zip(group.what, group.psnr_db, strict=True)) for where, group in rows.groupby(["run", "key"])}
+    path, found = folder / DERIVED, {}
+    for row in pd.read_csv(path, dtype={"key": str}).itertuples() if path.exists() else ():
+        found.setdefault((row.run, row.key), {})[row.what] = row.psnr_db
+    return found
 
 
 def score_derived(folder: Path = RESULTS) -> None:
@@ -283,13 +263,13 @@ def score_derived(folder: Path = RESULTS) -> None:
         pd.DataFrame(sorted(rows), columns=["run", "key", "what", "psnr_db"]).to_csv(partial_file, index=False)
 
 
-def of_parts(table: Table, folder: Path = RESULTS) -> pd.DataFrame:
-    """Return the stored PSNR in dB of "ours" where it is of other runs, and the seconds of these runs, by image."""
-    stored, rows = derived(folder), {}
-    for image, of in parts(table, folder).items():
-        if scores := stored.get(place(table, image, of, folder)):
-            rows[image] = scores[OURS], sum(map(results.seconds, of))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["ours", "seconds"], dtype=float)
+def of_means(name: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the stored PSNR in dB of a mean of `MEANS`, "ours", and the seconds of all of its runs, by image."""
+    stored, of = derived(folder), parts(name, folder)
+    scores = {image: stored.get(place(name, image, runs, folder), {}).get(OURS) for image, runs in of.items()}
+    runs = results.of({(image, i): run for image, runs in of.items() for i, run in enumerate(runs)}, folder)
+    seconds = runs.seconds.groupby(level=0).sum()
+    return pd.DataFrame({"ours": pd.Series(scores, dtype=float), "seconds": seconds}).dropna()
 
 
 def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
@@ -450,7 +430,7 @@ def at_count(name: str, column: str, count: int, folder: Path) -> pd.Series:
     """
     if not column:
         whole = name == "denoising-25" and count == CELLS[name]["hill"].settings.iterations
-        return mean_of_two(folder).dropna() if whole else pd.Series(dtype=float)
+        return of_means(TWO, folder).ours if whole else pd.Series(dtype=float)
     found = {}
     for image, record in done(name, folder).items():
         score = {"last iterate": "image", "scored": record["configuration"]["scored"]}.get(column, column)
@@ -466,18 +446,11 @@ def black_pixels(folder: Path = RESULTS) -> pd.DataFrame:
     Which pixels are black is taken from the truth, so the truth enters the input of the second.
     """
 
-    def psnr(runs: Iterable[Run]) -> list[float]:
-        runs = list(runs)
-        found = finished(runs, folder)
-        return [records.score(found[run]) if run in found else math.nan for run in runs]
-
-    places = list(restoration.ALL_MISSING)
-    index = pd.MultiIndex.from_tuples(places, names=["run", "image"])
-    both = {
-        "all missing": psnr(restoration.ALL_MISSING.values()),
-        "half known": psnr(CELLS[name][image] for name, image in places),
-    }
-    return pd.DataFrame(both, index).join(cells("restoration-50", folder).authors, on="image").dropna()
+    missing = restoration.ALL_MISSING
+    known = {(name, image): CELLS[name][image] for name, image in missing}
+    both = {what: results.of(of, folder).scored for what, of in {"all missing": missing, "half known": known}.items()}
+    found = pd.DataFrame(both).rename_axis(["run", "image"])
+    return found.join(cells("restoration-50", folder).authors, on="image").dropna()
 
 
 def outlying(folder: Path = RESULTS) -> pd.DataFrame:
@@ -544,27 +517,19 @@ def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
     Indexed by table, which defaults were tried, and image. A gain is that of a pair of equal precision; where the two
     runs differ in it, it is NaN.
     """
-    places = {(run.task, run.settings): (name, image) for name, runs in CELLS.items() for image, run in runs.items()}
-    frames = {name: cells(name, folder) for name in TABLES}
-    rows = {}
-    for run, record in finished(AS_IN_2017.runs("paper"), folder).items():
-        name, image = places[run.task, run.settings]
-        cell, again = frames[name].loc[image], results.row(record)
-        assert isinstance(run.network, NetworkConfig)  # as in all tables
-        tried = "scale and corners" if run.network.align_corners else "scale"
-        gain = again["scored"] - cell.scored if again["precision"] == cell.precision else math.nan
-        rows[name, tried, image] = {
-            "the table's": cell.scored,
-            "precision": cell.precision,
-            "as in 2017": again["scored"],
-            "precision, 2017": again["precision"],
-            "authors": cell.authors,
-            "gain": gain,
-            "difference": again["scored"] - cell.authors,
-        }
-    columns = ["the table's", "precision", "as in 2017", "precision, 2017", "authors", "gain", "difference"]
-    index = pd.MultiIndex.from_tuples(rows, names=["table", "tried", "image"])
-    return pd.DataFrame(list(rows.values()), index, columns)
+    again = results.of(AGAIN, folder).dropna(subset="key")
+    first = results.of({place: CELLS[place[0]][place[2]] for place in AGAIN}, folder).loc[again.index]
+    authors = [cells(table, folder).authors[image] for table, _, image in again.index]
+    columns = {
+        "the table's": first.scored,
+        "precision": first.precision,
+        "as in 2017": again.scored,
+        "precision, 2017": again.precision,
+        "authors": authors,
+        "gain": (again.scored - first.scored).where(again.precision == first.precision),
+        "difference": again.scored - authors,
+    }
+    return pd.DataFrame(columns).rename_axis(["table", "tried", "image"])
 
 
 def gains_of_2017(folder: Path = RESULTS) -> pd.DataFrame:
@@ -577,13 +542,7 @@ def gains_of_2017(folder: Path = RESULTS) -> pd.DataFrame:
     for place, gain in as_in_2017(folder).gain.groupby(level=["table", "tried"], sort=False):
         equal = gain.dropna()
         low, high = results.interval(equal)[1:] if len(equal) > 1 else (math.nan, math.nan)
-        rows[place] = {
-            "pairs": len(equal),
-            "left out": len(gain) - len(equal),
-            "gain": equal.mean(),
-            "low": low,
-            "high": high,
-        }
+        rows[place] = len(equal), gain.isna().sum(), equal.mean(), low, high
     index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
     return pd.DataFrame(list(rows.values()), index, ["pairs", "left out", "gain", "low", "high"])
 

@@ -190,11 +190,11 @@ def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFr
 
 def effects(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     """Return `compared` of every reading, the largest effect first; p is Holm-corrected over the rows of its wave."""
-    return _effects(folder, name, records.fingerprint(records.load_all(folder / name)[0])).copy()
+    return _effects(folder, name, records.stamp(folder / name)).copy()
 
 
 @functools.lru_cache(maxsize=16)
-def _effects(folder: Path, name: str, fingerprint: int) -> pd.DataFrame:
+def _effects(folder: Path, name: str, at: tuple) -> pd.DataFrame:
     table = compared(readings(), folder, name)
     waves = {label: entry.get("wave", 1) for entry in declaration()["ambiguity"] for label in labels(entry)}
     table["p"] = table.groupby(table.reading.map(waves)).p.transform(holm)

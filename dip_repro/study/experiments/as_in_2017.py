@@ -19,27 +19,28 @@ from dataclasses import replace
 
 from dip_repro.config import NetworkConfig
 from dip_repro.study.experiments import denoising, super_resolution
-from dip_repro.study.runs import Experiment
+from dip_repro.study.runs import Experiment, Run
 
 SET5 = super_resolution.TABLES["sr4-set5"]
-BIRD = SET5["bird"]
-FOREMAN = super_resolution.TABLES["sr4-set14"]["foreman"]
-HILL = denoising.TABLES["denoising-50"]["hill"]
 SCALE = NetworkConfig(norm_scale="uniform")
 SCALE_AND_CORNERS = NetworkConfig(norm_scale="uniform", align_corners=True)
+
+
+def again(run: Run, name: str, network: NetworkConfig = SCALE) -> Run:
+    """Return the run of a cell with another network."""
+    return replace(run, name=f"as-in-2017/{name}", network=network)
+
+
+# By table, what was tried, and image.
+AGAIN = {
+    **{("sr4-set5", "scale", i): again(SET5[i], f"{i}-scale") for i in ("bird", "butterfly", "head", "woman")},
+    ("sr4-set14", "scale", "foreman"): again(super_resolution.TABLES["sr4-set14"]["foreman"], "foreman-scale"),
+    ("denoising-50", "scale", "hill"): again(denoising.TABLES["denoising-50"]["hill"], "hill-50-scale"),
+    ("sr4-set5", "scale and corners", "bird"): again(SET5["bird"], "bird-scale-and-corners", SCALE_AND_CORNERS),
+}
 AS_IN_2017 = Experiment(
     "as-in-2017",
     "Cells again with PyTorch's defaults of 2017",
     "Tables of super-resolution and denoising: why the PSNR differs",
-    {
-        "paper": (
-            *(
-                replace(SET5[image], name=f"as-in-2017/{image}-scale", network=SCALE)
-                for image in ("bird", "butterfly", "head", "woman")
-            ),
-            replace(FOREMAN, name="as-in-2017/foreman-scale", network=SCALE),
-            replace(HILL, name="as-in-2017/hill-50-scale", network=SCALE),
-            replace(BIRD, name="as-in-2017/bird-scale-and-corners", network=SCALE_AND_CORNERS),
-        )
-    },
+    {"paper": tuple(AGAIN.values())},
 )
