@@ -18,9 +18,8 @@ from dip_repro.stopping import Below, Count, ExponentialVariance, Lowest, Moving
 from dip_repro.study import records
 from dip_repro.study.experiments import front
 from dip_repro.study.experiments import stopping as study
-from dip_repro.study.runs import Run, perform, prepare
+from dip_repro.study.runs import STOPS, Run, perform, prepare
 from dip_repro.study.tasks import Damage, Denoising
-from dip_repro.study.variants import Varied
 
 NOISE = torch.randn(40, 3, 16, 16, generator=torch.Generator().manual_seed(0)) / 20
 TRUTH = images.resize(images.open_image("coffee"), 16)
@@ -217,8 +216,7 @@ def test_an_arm_is_judged_by_what_the_rule_keeps(tmp_path, monkeypatch):
     curves |= {"psnr_average": [i / 10 for i in iterations], "seconds": [i / 20 for i in iterations]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {papers: {"curves": curves}})
     (row,) = front.kept(front.CELLS, tmp_path).reset_index().to_dict("records")
-    assert (row["arm"], row["psnr"], row["stopped"], row["seconds"]) == (front.PAPERS, 20.0, 300, 15.0)
-    assert row["best"] == 60.0
+    assert (row["arm"], row["psnr"], row["seconds"]) == (front.PAPERS, 20.0, 15.0)
 
 
 def test_without_noise_an_arm_has_one_count_for_all_pictures(tmp_path, monkeypatch):
@@ -227,8 +225,7 @@ def test_without_noise_an_arm_has_one_count_for_all_pictures(tmp_path, monkeypat
     sooner = later | {"psnr_average": [20.0, 40.0, 36.0]}
     monkeypatch.setattr(study, "finished", lambda runs, folder: {coffee: {"curves": later}, brick: {"curves": sooner}})
     found = front.at_one_count(front.CELLS, tmp_path)
-    assert list(found.stopped) == [100, 100]  # the mean is 34.5 there, 33 at the end
-    assert (list(found.psnr), list(found.best)) == ([29.0, 40.0], [30.0, 40.0])
+    assert list(found.psnr) == [29.0, 40.0]  # at 100: the mean is 34.5 there, 33 at the end
     assert 10 <= found.seconds.iloc[0] < 30  # the pause at the end is not the fit's
 
 
@@ -246,11 +243,10 @@ def test_the_rule_takes_the_best_cheap_arm_and_of_level_ones_the_cheapest():
 
 @pytest.mark.parametrize("task", front.FAMILIES)
 def test_the_presets_are_what_the_rule_chooses_of_the_committed_records(task):
-    arm, family = front.chosen(front.beside_the_papers(task)).name, front.FAMILIES[task]
-    network, settings = front.changed(front.ARMS[task][arm], family.settings, padding=family.padding)
-    ours = presets.recommended(task)
+    network, rate = front.ARMS[task][front.chosen(front.beside_the_papers(task)).name]
+    ours, settings = presets.recommended(task), front.FAMILIES[task]
     assert ours.network == network
-    assert Varied(**vars(ours.of(settings.iterations).settings)) == settings
+    assert ours.of(settings.iterations).settings == replace(settings, learning_rate=rate)
 
 
 def test_a_fit_usually_ends_where_the_rule_ended_those_of_the_unseen_set():
@@ -348,8 +344,9 @@ def test_the_recommended_rule_watches_pixels_that_the_fit_does_not_see():
     watched = fit.stop.rules[0].signal.mask
     assert torch.equal(fitted + watched, torch.ones(1, 16, 16)) and 0 < watched.mean() < 0.1
     assert torch.equal(problem.measurement, problem.corrupted * fitted)
-    share, taken = study.JUDGED[study.TAKEN]
-    assert (share, [(c.criterion, c.keep) for c in taken]) == (1 / 50, [(r.criterion, r.keep) for r in fit.stop.rules])
+    (taken,) = study.JUDGED[study.TAKEN]
+    assert [(c.criterion, c.keep) for c in taken] == [(r.criterion, r.keep) for r in fit.stop.rules]
+    assert STOPS["held-out"]["share"] == study.SHARES[1]
     assert taken[1].signal == f"variance_{fit.stop.rules[1].signal.seen.maxlen}"
 
 

@@ -11,110 +11,77 @@ seconds there, the best is recommended; where others are within 0.05 dB of it, t
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from dip_repro.config import NetworkConfig
+from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import FIVE_DB, PAPER, SETS, denoising, preset
+from dip_repro.study import results
 from dip_repro.study.experiments.ambiguities import slug
 from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.stopping import HELD, histories_of
 from dip_repro.study.results import Cell, crossed, interval, tidy
-from dip_repro.study.runs import RESULTS, Experiment, Run, finished
-from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution
-from dip_repro.study.variants import Varied
+from dip_repro.study.runs import RESULTS, Experiment, Run
+from dip_repro.study.tasks import Damage, Denoising, Restoration, SuperResolution, Task
 
 SIDE, HELD_OUT = 128, 0.02
-NARROW = "32 filters"
-
-
-@dataclass(frozen=True)
-class Family:
-    """Tasks that share their settings. task : of an image; every seed sees the same damage."""
-
-    task: Callable[[str], Denoising | Restoration | SuperResolution]
-    settings: Varied
-    padding: str = "reflect"
-
-
-FAMILIES = {
-    "denoising": Family(lambda image: Denoising(image, SIDE, noise_seed=0), Varied(1200)),
-    "restoration": Family(
-        lambda image: Restoration(image, SIDE, mask_seed=0),
-        Varied(1500, rollback_ratio=FIVE_DB, report_every=50),
-        "zeros",
-    ),
-    "super-resolution": Family(lambda image: SuperResolution(image, 4, SIDE), Varied(1200)),
-}
-# What each change is, of the shape of the network, of its readings, and of the settings.
-CHANGES: dict[str, dict] = {
-    "16 filters": {"shape": {"width": 16}},
-    "64 filters": {"shape": {"width": 64}},
-    "4 scales": {"shape": {"depth": 4}},
-    "6 scales": {"shape": {"depth": 6}},
-    "skips of 16": {"shape": {"skip": 16}},
-    "scale from U(0, 1)": {"readings": {"norm_scale": "uniform"}},
-    "rate 0.02": {"settings": {"learning_rate": 0.02}},
-}
-
-
-def changed(arms: tuple[str, ...], settings: Varied, **readings) -> tuple[NetworkConfig, Varied]:
-    """Return the network and the settings with what each of the arms changes."""
-    shape = {"width": 32, "depth": 5}
-    for changes in (CHANGES[arm] for arm in arms):
-        shape |= changes.get("shape", {})
-        readings |= changes.get("readings", {})
-        settings = replace(settings, **changes.get("settings", {}))
-    return NetworkConfig.uniform(**shape, **readings), settings
-
-
 PAPERS = "the paper's"
 LEVEL = 0.05  # dB: arms so near the best are as good
 BESIDE = ["gain", "low", "high", "faster", "faster low", "faster high"]
 NOISY = {"coffee": (3, 25), "brick": (1, 25), "astronaut": (3, 50), "chelsea": (3, 15)}  # channels, σ in grey levels
-GAINED = ("4 scales", "skips of 16", "rate 0.02", "scale from U(0, 1)")  # each alone, in restoration
-# The arms by the changes that each makes.
-ARMS: dict[str, dict[str, tuple[str, ...]]] = {
+FAMILIES = {
+    "denoising": Settings(1600),
+    "restoration": Settings(1500, rollback_ratio=FIVE_DB, report_every=50),
+    "super-resolution": Settings(2000),
+}
+narrow = partial(NetworkConfig.uniform, width=32, depth=5)
+uniform = partial(narrow, norm_scale="uniform")  # the scale of batch norm from U(0, 1)
+padded = partial(uniform, padding="zeros")
+# By task and arm: the network and the learning rate.
+ARMS: dict[str, dict[str, tuple[NetworkConfig, float]]] = {
     "denoising": {
-        NARROW: (),
-        "4 scales": ("4 scales",),
-        "6 scales": ("6 scales",),
-        "rate 0.02": ("rate 0.02",),
-        "4 scales, rate 0.02": ("4 scales", "rate 0.02"),
-        "scale from U(0, 1)": ("scale from U(0, 1)",),
-        "4 scales, scale from U(0, 1)": ("4 scales", "scale from U(0, 1)"),
+        "32 filters": (narrow(), 0.01),
+        "4 scales": (narrow(depth=4), 0.01),
+        "6 scales": (narrow(depth=6), 0.01),
+        "rate 0.02": (narrow(), 0.02),
+        "4 scales, rate 0.02": (narrow(depth=4), 0.02),
+        "scale from U(0, 1)": (uniform(), 0.01),
+        "4 scales, scale from U(0, 1)": (uniform(depth=4), 0.01),
     },
-    "restoration": {
-        "scale from U(0, 1)": ("scale from U(0, 1)",),
-        "32 filters, all that gained": GAINED,
-        "64 filters, all that gained": ("64 filters", *GAINED),
+    "restoration": {  # what gained alone: 4 scales, skips of 16, the rate, the scale
+        "scale from U(0, 1)": (padded(), 0.01),
+        "32 filters, all that gained": (padded(depth=4, skip=16), 0.02),
+        "64 filters, all that gained": (padded(width=64, depth=4, skip=16), 0.02),
     },
     "super-resolution": {
-        "scale from U(0, 1)": ("scale from U(0, 1)",),
-        "16 filters": ("16 filters",),
-        "16 filters, scale from U(0, 1)": ("16 filters", "scale from U(0, 1)"),
+        "scale from U(0, 1)": (uniform(), 0.01),
+        "16 filters": (narrow(width=16), 0.01),
+        "16 filters, scale from U(0, 1)": (uniform(width=16), 0.01),
     },
 }
-COUNTS = {"denoising": 1600, "restoration": 1500, "super-resolution": 2000}
+
+
+def damaged(task: str, image: str) -> Task:
+    """Return a task of an image, whose damage every seed shares; in denoising the loss on held-out pixels is logged."""
+    if task == "denoising":
+        return Damage(image, SIDE, "gaussian", NOISY[image][1], HELD_OUT)
+    return Restoration(image, SIDE, mask_seed=0) if task == "restoration" else SuperResolution(image, 4, SIDE)
 
 
 def again(cell: Cell) -> Run:
-    """Return a run; in denoising it logs the loss on the pixels that are held out."""
-    family, (channels, sigma) = FAMILIES[cell.task], NOISY[cell.image]
-    noisy = cell.task == "denoising"
-    task = Damage(cell.image, SIDE, "gaussian", sigma, HELD_OUT) if noisy else family.task(cell.image)
-    settings = replace(family.settings, iterations=COUNTS[cell.task])
-    if cell.arm == PAPERS:
-        network = PAPER[cell.task].network
-    else:
-        network, settings = changed(ARMS[cell.task][cell.arm], settings, padding=family.padding)
-    network = replace(network, out_channels=channels)
+    """Return the run of an arm."""
+    settings = FAMILIES[cell.task]
+    network, rate = ARMS[cell.task].get(cell.arm, (PAPER[cell.task].network, settings.learning_rate))
     name = f"front-again/{cell.task}/{slug(cell.arm)}/{cell.image}-{cell.seed}"
-    return Run(name, task, network, settings, cell.seed, "average")
+    network = replace(network, out_channels=NOISY[cell.image][0])
+    settings = replace(settings, learning_rate=rate)
+    return Run(name, damaged(cell.task, cell.image), network, settings, cell.seed, "average")
 
 
 # The paper's network once, since a step of it takes five times as long.
@@ -131,46 +98,28 @@ AGAIN = Experiment(
 
 
 def kept(cells: Mapping[Run, Cell], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what the rule of held-out pixels keeps of each finished run: a row each.
-
-    psnr : of what is kept, in dB. best : of all iterates and averages. stopped : the iteration. seconds : until then.
-    """
+    """Return the psnr in dB of what the rule of held-out pixels keeps of each finished run, and the seconds it took."""
     rows = {}
     for run, history in histories_of(cells, folder).items():
         at, stopped = HELD.replayed(history)
-        rows[run] = {
-            "psnr": history.psnr_average[at],
-            "best": history[["psnr", "psnr_average"]].max().max(),
-            "stopped": stopped,
-            "seconds": history.seconds[stopped],
-        }
-    return tidy(cells, rows, ["psnr", "best", "stopped", "seconds"])
+        rows[run] = {"psnr": history.psnr_average[at], "seconds": history.seconds[stopped]}
+    return tidy(cells, rows, ["psnr", "seconds"])
 
 
 def at_one_count(cells: Mapping[Run, Cell], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what each finished run has at the iteration that is best for its arm: a row each.
+    """Return the psnr in dB of each finished run's average at the iteration that is best for its arm.
 
-    psnr : of the average, in dB. best : of the curve. stopped : the iteration. seconds : until then, at the speed of
-    the fastest tenth of the run, since other work may share the machine.
+    seconds : until then, at the speed of the fastest tenth of the run, since other work may share the machine.
     """
     found = histories_of(cells, folder)
     every = tidy(cells, {run: history.psnr_average.to_dict() for run, history in found.items()})
-    at = every.groupby("arm").mean().idxmax(axis=1) if found else {}
+    best = every.groupby("arm").mean().idxmax(axis=1) if found else {}
     rows = {}
     for run, history in found.items():
-        stopped, psnr = at[cells[run].arm], history.psnr_average
-        rows[run] = {
-            "psnr": psnr[stopped],
-            "best": psnr.max(),
-            "stopped": stopped,
-            "seconds": stopped * a_step(history),
-        }
-    return tidy(cells, rows, ["psnr", "best", "stopped", "seconds"])
-
-
-def a_step(history: pd.DataFrame) -> float:
-    """Return the seconds an iteration at the speed of the fastest tenth, since other work may share the machine."""
-    return (history.seconds.diff() / history.index.to_series().diff()).quantile(0.1)
+        at = best[cells[run].arm]
+        a_step = (history.seconds.diff() / history.index.to_series().diff()).quantile(0.1)
+        rows[run] = {"psnr": history.psnr_average[at], "seconds": at * a_step}
+    return tidy(cells, rows, ["psnr", "seconds"])
 
 
 def beside_the_papers(task: str = "denoising", folder: Path = RESULTS) -> pd.DataFrame:
@@ -244,56 +193,35 @@ PHOTOS = Experiment(
 )
 
 
-def photos(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return a row for each finished run of a photo: PSNR in dB of the noisy and the restored photo, and what it took.
-
-    stopped : the iteration. minutes : of the fit.
-    """
-    rows = {}
-    for run, record in finished(PHOTO_CELLS, folder).items():
-        scores, took = record["scores"], record["run"]
-        rows[run] = {
-            "noisy": scores["corrupted"],
-            "restored": scores["average"],
-            "stopped": took["iterations"],
-            "minutes": took["seconds"] / 60,
-        }
-    return tidy(PHOTO_CELLS, rows, ["noisy", "restored", "stopped", "minutes"])
-
-
 def photos_beside_the_papers(folder: Path = RESULTS) -> pd.DataFrame:
     """Return a row for each photo of 256 × 256: what the recommended setting gains over the paper's. NaN: not measured.
 
     noisy, paper, recommended, gain : in dB. stopped, minutes : of the recommended setting. faster : how many times.
     """
-    every = photos(folder)
-
-    def of(arm: str) -> pd.DataFrame:
-        rows = every.query("task == 'small' and arm == @arm").droplevel(["task", "arm", "seed"])
-        return rows.reindex(list(PHOTOGRAPHS)).astype(float)
-
-    paper, ours = of("paper"), of("recommended")
+    paper, ours = (
+        results.of({image: photo(Cell("small", arm, image)) for image in PHOTOGRAPHS}, folder)
+        for arm in ("paper", "recommended")
+    )
     return pd.DataFrame(
         {
-            "noisy": ours.noisy,
-            "paper": paper.restored,
-            "recommended": ours.restored,
-            "gain": ours.restored - paper.restored,
-            "stopped": ours.stopped,
-            "minutes": ours.minutes,
-            "faster": paper.minutes / ours.minutes,
+            "noisy": ours.corrupted,
+            "paper": paper.average,
+            "recommended": ours.average,
+            "gain": ours.average - paper.average,
+            "stopped": ours.iterations,
+            "minutes": ours.seconds / 60,
+            "faster": paper.seconds / ours.seconds,
         }
-    )
+    ).rename_axis("image")
 
 
 def measured(folder: Path = RESULTS) -> dict:
     """Return the quantities of the claims of notebook `your_photo` on the photos; those whose photos are finished."""
-    every, both, found = photos(folder), photos_beside_the_papers(folder), {}
+    both, found = photos_beside_the_papers(folder), {}
+    (large,) = results.of({"large": photo(Cell("large", "recommended", "ascent"))}, folder).seconds / 60
     if both.gain.notna().all():
         found["photos_gain_db"] = interval(both.gain)[1:]
         found["longest_share_of_time"] = (1 / both.faster).max()
     if both.minutes.notna().all():
         found["longest_minutes"] = both.minutes.max()
-    if "large" in every.index.get_level_values("task"):
-        found["large_minutes"] = every.minutes.xs("large", level="task").max()
-    return found
+    return found | ({} if math.isnan(large) else {"large_minutes": large})

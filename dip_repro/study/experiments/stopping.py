@@ -12,7 +12,7 @@ Budget: `quick`, 54 fits of 600 iterations, 13 minutes of one core; `laptop`, 10
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -23,8 +23,8 @@ from dip_repro import stopping
 from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import recommended
 from dip_repro.study import records
-from dip_repro.study.runs import RESULTS, Experiment, Run, finished, prepare
-from dip_repro.study.tasks import Damage, Denoising, Problem
+from dip_repro.study.runs import RESULTS, Experiment, Run, finished
+from dip_repro.study.tasks import Damage, Denoising
 
 # By kind of damage (`Damage` has the units), from weak to strong.
 TUNING_LEVELS = {
@@ -184,6 +184,7 @@ class Candidate:
         return stopping.replay(list(history[self.signal].items()), self.criterion)
 
 
+Watched = Candidate | tuple[Candidate, ...]  # of several the latest decides
 PATIENCE = (50, 100, 200, 400)
 KEEP = ("image", "average")
 CANDIDATES = {
@@ -221,9 +222,8 @@ CHOSEN = {
         "discrepancy": Candidate("discrepancy_average", stopping.Below(1.0), "average"),
     },
 }
-# The rules that are judged on the unseen set: the share held out, and what is watched; of two, the later one decides.
-# `denoise` takes the rule with the smallest 90th percentile of the gap; of rules within 0.05 dB of it, the one with the
-# smallest median.
+# The rules that are judged on the unseen set. `denoise` takes the one with the smallest 90th percentile of the gap; of
+# rules within 0.05 dB of it, the one with the smallest median.
 FIXED, VARIANCE, VARIANCE_LONGER, HELD, HELD_LONGER = (
     Candidate("nothing", stopping.Count(800), "average"),
     Candidate("variance_20", stopping.Lowest(50), "average"),
@@ -231,13 +231,13 @@ FIXED, VARIANCE, VARIANCE_LONGER, HELD, HELD_LONGER = (
     Candidate("held_average", stopping.Lowest(100), "average"),
     Candidate("held_average", stopping.Lowest(200), "average"),
 )
-JUDGED: dict[str, tuple[float, tuple[Candidate, ...]]] = {
-    "800 iterations": (0, (FIXED,)),
-    "moving variance, 50 iterations' patience": (0, (VARIANCE,)),
-    "moving variance, 200": (0, (VARIANCE_LONGER,)),
-    "a fiftieth of the pixels held out": (0.02, (HELD,)),
-    "a fiftieth held out, 200": (0.02, (HELD_LONGER,)),
-    "the later of a fiftieth held out and moving variance": (0.02, (HELD, VARIANCE_LONGER)),
+JUDGED: dict[str, list[Watched]] = {
+    "800 iterations": [FIXED],
+    "moving variance, 50 iterations' patience": [VARIANCE],
+    "moving variance, 200": [VARIANCE_LONGER],
+    "a fiftieth of the pixels held out": [HELD],
+    "a fiftieth held out, 200": [HELD_LONGER],
+    "the later of a fiftieth held out and moving variance": [(HELD, VARIANCE_LONGER)],
 }
 TAKEN = "the later of a fiftieth held out and moving variance"  # what `stopping.recommended` is
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
@@ -261,24 +261,8 @@ def measured(found: pd.DataFrame, winner: str) -> dict[str, float]:
 
 
 def unseen_outcomes(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return one row for each case of the unseen set and each of the `JUDGED` rules, where the fits are finished.
-
-    The columns are those of `outcomes` without the candidate.
-    """
-    histories, rows = histories_of(UNSEEN.runs("laptop"), folder), []
-    for _, task, best in with_all_pixels(histories):
-        for rule, (share, watched) in JUDGED.items():
-            seen = histories.get(unseen(task.image, task.kind, task.level, share))
-            if seen is None:
-                continue
-            stops = [candidate.replayed(seen) for candidate in watched]
-            kept, stopped = (max(iterations) for iterations in zip(*stops, strict=True))
-            gap = best - seen.psnr_average[kept]
-            rows.append(
-                (rule, task.kind, task.level, task.image, kept, stopped, 1 - stopped / seen.index[-1], best, gap)
-            )
-    table = pd.DataFrame(rows, columns=[name for name in OUTCOME if name != "candidate"])
-    return table.astype({"gap": float, "saved": float, "stopped": float})
+    """Return the `outcomes` of the `JUDGED` rules on the unseen set."""
+    return outcomes(UNSEEN.runs("laptop"), JUDGED, folder).drop(columns="candidate")
 
 
 def by_rule(found: pd.DataFrame) -> pd.DataFrame:
@@ -310,36 +294,34 @@ def measured_unseen(found: pd.DataFrame) -> dict[str, float]:
     return {"unseen_median_gap_db": gap.median(), "unseen_gap_of_90_percent_db": gap.quantile(0.9)}
 
 
-def outcomes(runs: tuple[Run, ...], rules: dict[str, list[Candidate]], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return one row for each finished run and candidate.
+def outcomes(runs: Iterable[Run], rules: Mapping[str, Iterable[Watched]], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return one row for each case, a damage of a picture, and each candidate that a finished fit of it can follow.
 
     rule, candidate, kind, level, image. kept, stopped : iterations. saved : the share of the iterations not run.
     best : the highest PSNR of the run with all pixels, in dB. gap : `best` less the PSNR of what was kept.
     """
-    histories, rows = histories_of(runs, folder), []
-    for run, task, best in with_all_pixels(histories):
+    cases: dict[tuple, list[pd.DataFrame]] = {}  # the fit with all pixels, then that without those that are held out
+    for run, history in histories_of(runs, folder).items():
+        assert isinstance(run.task, Damage)  # as in all runs of this study
+        fits = cases.setdefault((run.task.kind, run.task.level, run.task.image), [])
+        fits.insert(len(fits) if run.task.held_out else 0, history)
+    rows = []
+    for case, fits in cases.items():
+        best = fits[0][["psnr", "psnr_average"]].max().max()
         for rule, candidate in ((rule, candidate) for rule, every in rules.items() for candidate in every):
-            seen = histories[run] if candidate.signal in histories[run] else histories.get(twin(run))
-            if seen is None or candidate.signal not in seen:
-                continue
-            kept, stopped = candidate.replayed(seen)
-            score = seen["psnr" if candidate.keep == "image" else "psnr_average"][kept]
-            place = (rule, candidate, task.kind, task.level, task.image)
-            rows.append((*place, kept, stopped, 1 - stopped / seen.index[-1], best, best - score))
-    return pd.DataFrame(rows, columns=OUTCOME).astype({"gap": float, "saved": float})
+            watched = candidate if isinstance(candidate, tuple) else (candidate,)
+            seen = next((fit for fit in fits if all(each.signal in fit for each in watched)), None)
+            if seen is not None:
+                stops = [each.replayed(seen) for each in watched]
+                kept, stopped = (max(iterations) for iterations in zip(*stops, strict=True))
+                gap = best - seen["psnr" if watched[0].keep == "image" else "psnr_average"][kept]
+                rows.append((rule, candidate, *case, kept, stopped, 1 - stopped / seen.index[-1], best, gap))
+    return pd.DataFrame(rows, columns=OUTCOME).astype({"gap": float, "saved": float, "stopped": float})
 
 
 def histories_of(runs: Iterable[Run], folder: Path) -> dict[Run, pd.DataFrame]:
     """Return the history of each finished run, indexed by iteration."""
     return {run: by_iteration(record) for run, record in finished(runs, folder).items()}
-
-
-def with_all_pixels(histories: dict[Run, pd.DataFrame]) -> Iterator[tuple[Run, Damage, float]]:
-    """Yield each run that holds no pixels out, its task, and the highest PSNR of its history in dB."""
-    for run, history in histories.items():
-        assert isinstance(run.task, Damage)  # as in all runs of this study
-        if not run.task.held_out:
-            yield run, run.task, history[["psnr", "psnr_average"]].max().max()
 
 
 def by_iteration(record: dict) -> pd.DataFrame:
@@ -375,37 +357,3 @@ def tuned(profile: str = "quick", folder: Path = RESULTS) -> pd.DataFrame:
     shared = chosen.groupby(["kind", "level", "image"]).rule.transform("nunique") == general.sum()
     best["shared"] = chosen[shared].groupby("rule").gap.mean()
     return best.sort_values("shared")
-
-
-def live(
-    run: Run, chosen: dict[str, Candidate], device: str = "auto"
-) -> tuple[Problem, pd.DataFrame, dict[str, stopping.Rule]]:
-    """Perform a run and its twin to their ends, and show them to every rule that can follow them.
-
-    Returns the problem, the history of the fit with all pixels, and the rules with what each of them kept.
-    """
-    rules: dict[str, stopping.Rule] = {}
-    problems, histories = [], []
-    for one in (run, twin(run)):
-        signals = one.task.problem(run.seed).signals  # new ones: those of the log have a memory of their own
-        able = {name: c for name, c in chosen.items() if c.signal in signals and name not in rules}
-        rules |= {name: stopping.Rule(name, signals[c.signal], c.criterion, c.keep) for name, c in able.items()}
-        problem, fit = prepare(one, device, progress=True)
-        for report in fit:
-            for name in able:
-                rules[name].see(report.iteration, report.image, report.average)
-        problems.append(problem)
-        histories.append(fit.result.history)
-    return problems[0], histories[0], {name: rules[name] for name in chosen if name in rules}
-
-
-def agrees(history: pd.DataFrame, run: Run, folder: Path = RESULTS, within_db: float = 0.5) -> bool:
-    """Return whether a fit performed again follows its record; only then do the records count as evidence.
-
-    The median difference of the PSNR of the averages decides: machines differ in rounding, and a fit magnifies that.
-    """
-    record = finished([run], folder).get(run)
-    if record is None:
-        return False
-    difference = history.set_index("iteration").psnr_average - by_iteration(record).psnr_average
-    return bool(difference.abs().median() < within_db)
