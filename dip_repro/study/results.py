@@ -50,6 +50,8 @@ def of(runs: Mapping[Any, Run], folder: Path = RESULTS) -> pd.DataFrame:
 
     A record of another configuration than the run's does not answer it.
     """
+    if not runs:
+        return every(folder).head(0)
     folders = dict.fromkeys((folder / run.name).parent for run in runs.values())
     found = pd.concat([every(place) for place in folders])
     rows = found.reindex([run.name for run in runs.values()]).set_axis(pd.Index(list(runs)))

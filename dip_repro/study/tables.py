@@ -248,7 +248,8 @@ def derivable(folder: Path) -> dict[tuple[str, str], Callable[[], dict[str, floa
 
 def derived(folder: Path = RESULTS) -> dict[tuple[str, str], dict[str, float]]:
     """Return the stored scores that no record holds, in dB, by run and key."""
-    path, found = folder / DERIVED, {}
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    path = folder / DERIVED
     for row in pd.read_csv(path, dtype={"key": str}).itertuples() if path.exists() else ():
         found.setdefault((row.run, row.key), {})[row.what] = row.psnr_db
     return found
