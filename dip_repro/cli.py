@@ -56,6 +56,16 @@ Precisions = Annotated[
     Precision, typer.Option(help="bfloat16 and, on NVIDIA's GPUs, tf32 are faster where the device supports them")
 ]
 Seed = Annotated[int, typer.Option(help="of the random numbers: another one gives another, similar result")]
+Runs = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="fits whose mean is written, side by side", show_default="as many as cores, at most 4; 1 on a GPU"
+    ),
+]
+Spread = Annotated[
+    Path | None,
+    typer.Option(readable=False, help="a new file for a picture of how much the runs differ: grey, .png or .tif"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors")]
 
 
@@ -87,12 +97,15 @@ def denoise(
     device: Device = "auto",
     precision: Precisions = Precision.float32,
     seed: Seed = 0,
+    runs: Runs = None,
+    spread: Spread = None,
     quiet: Quiet = False,
 ) -> None:
     """Remove noise from a photo."""
     from dip_repro.photo import job  # PyTorch, which takes a second, only where there is work to do
 
-    job.denoise(photo, job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet))
+    how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
+    job.denoise(photo, how)
 
 
 @app.command()
@@ -106,12 +119,15 @@ def dejpeg(
     device: Device = "auto",
     precision: Precisions = Precision.float32,
     seed: Seed = 0,
+    runs: Runs = None,
+    spread: Spread = None,
     quiet: Quiet = False,
 ) -> None:
     """Remove JPEG's block artefacts from a photo."""
     from dip_repro.photo import job
 
-    job.dejpeg(photo, job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet))
+    how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
+    job.dejpeg(photo, how)
 
 
 @app.command()
@@ -126,12 +142,15 @@ def upscale(
     device: Device = "auto",
     precision: Precisions = Precision.float32,
     seed: Seed = 0,
+    runs: Runs = None,
+    spread: Spread = None,
     quiet: Quiet = False,
 ) -> None:
     """Enlarge a photo."""
     from dip_repro.photo import job
 
-    job.upscale(photo, by, job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet))
+    how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
+    job.upscale(photo, by, how)
 
 
 @app.command()
@@ -156,13 +175,15 @@ def inpaint(
     device: Device = "auto",
     precision: Precisions = Precision.float32,
     seed: Seed = 0,
+    runs: Runs = None,
+    spread: Spread = None,
     quiet: Quiet = False,
 ) -> None:
     """Fill in the missing parts of a photo. The other pixels stay as they are."""
     from dip_repro.photo import job
 
-    options = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet)
-    job.inpaint(photo, mask, missing, options)
+    how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
+    job.inpaint(photo, mask, missing, how)
 
 
 @app.command("study", add_help_option=False, context_settings={"ignore_unknown_options": True})

@@ -21,12 +21,8 @@ def check(network: nn.Module, z: Tensor) -> None:
     """
     if isinstance(network, Hourglass):
         network.check_size(*z.shape[-2:])
-    try:
-        needed = memory_needed(network, z)
-    except Exception:  # noqa: BLE001 - a network of any kind, and an estimate decides nothing where it fails
-        return
-    free = free_memory(z.device)
-    if free is None or needed <= free:
+    needed, free = estimate(network, z)
+    if needed <= free:
         return
     sides = z.shape[-2:]
     fitting = [int(side * 0.9 * math.sqrt(free / needed)) for side in sides]
@@ -34,6 +30,24 @@ def check(network: nn.Module, z: Tensor) -> None:
         f"a step at {sides[0]}×{sides[1]} takes about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free: "
         f"scale the picture to {fitting[0]}×{fitting[1]}, or use a narrower network"
     )
+
+
+def room(network: nn.Module, z: Tensor, most: int) -> int:
+    """Return how many fits like this one have room side by side, at least one and at most `most`."""
+    if most == 1:
+        return 1
+    needed, free = estimate(network, z)
+    return most if most * needed <= free else max(1, int(free / needed))
+
+
+def estimate(network: nn.Module, z: Tensor) -> tuple[float, float]:
+    """Return the bytes that a step takes, 0 where that is not known; and those that are free, else infinity."""
+    try:
+        needed = memory_needed(network, z)
+    except Exception:  # noqa: BLE001 - a network of any kind, and an estimate decides nothing where it fails
+        return 0, math.inf
+    free = free_memory(z.device)
+    return needed, math.inf if free is None else free
 
 
 def memory_needed(network: nn.Module, z: Tensor) -> int:

@@ -82,9 +82,10 @@ def tune() -> None:
     """
     if TUNED or not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return
-    trim_threshold, top_pad, mmap_max, large = -1, -2, -4, 2**31 - 1
+    trim_threshold, top_pad, mmap_max, arena_max, large = -1, -2, -4, -8, 2**31 - 1
     mallopt = ctypes.CDLL(None).mallopt
-    if all((mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28))):
+    kept = mallopt(mmap_max, 0), mallopt(trim_threshold, large), mallopt(top_pad, 2**28)
+    if all((*kept, mallopt(arena_max, 1))):  # blocks above 64 MB are kept in the first arena alone
         TUNED.append("glibc keeps freed blocks")
 
 

@@ -211,6 +211,9 @@ def test_known_values_come_back_bit_for_bit_whatever_the_missing_ones_hold(kind,
         (lambda: inpaint(RGB, missing=MISSING[:9]), r"missing is of shape \(9, 40\)"),
         (lambda: inpaint(RGB, MISSING, missing=MISSING), "both"),
         (lambda: inpaint(RGB, np.zeros((40, 40))), "every pixel is missing"),
+        (lambda: denoise(RGB, runs=0), "0 runs: give a whole number"),
+        (lambda: denoise(RGB, runs=1.5), "1.5 runs: give a whole number"),
+        (lambda: watch(denoise, RGB, runs=1).spread, "ask for 2 or more"),
         (lambda: next(watch(print, RGB)), "print cannot be watched"),
     ],
 )
@@ -226,6 +229,32 @@ def test_a_fit_can_be_watched_and_left():
     assert np.array_equal(seen[-1][1], denoise(RGB, iterations=25, device="cpu", progress=False))
     _, filled = next(watch(inpaint, RGB, missing=MISSING, iterations=25, device="cpu"))
     assert np.array_equal(filled[~MISSING], RGB[~MISSING])
+
+
+@pytest.mark.parametrize("kind", ["uint16", "counts", "grey", "axis 0", "PIL", "tensor", "RGBA"])
+def test_the_spread_is_in_the_values_of_the_image(kind):
+    deep, alpha = RGB.astype(np.uint16) * 257, np.full((40, 40, 1), 255, np.uint8)
+    given, options = {
+        "uint16": (deep, {}),
+        "counts": (RGB / 255 * 5000 - 1000, {}),
+        "grey": (RGB[..., 0], {}),
+        "axis 0": (RGB.transpose(2, 0, 1), {"channel_axis": 0}),
+        "PIL": (Image.fromarray(RGB), {}),
+        "tensor": (torch.from_numpy(RGB).permute(2, 0, 1), {}),
+        "RGBA": (np.dstack([RGB, alpha]), {}),
+    }[kind]
+    few = {"iterations": 2, "device": "cpu"} | options
+    watched = watch(denoise, given, runs=2, **few)
+    *_, (_, image) = watched
+    assert np.array_equal(np.asarray(image), np.asarray(denoise(given, runs=2, progress=False, **few)))
+    spread = watched.spread
+    assert spread.shape == ((40, 40) if kind == "grey" else (40, 40, 3)) and spread.dtype == np.float32
+    one, two = (np.asarray(denoise(given, runs=1, seed=seed, progress=False, **few)).astype(float) for seed in (0, 1))
+    expected = np.abs(one - two) / np.sqrt(2)
+    expected = expected.transpose(1, 2, 0) if kind in ("axis 0", "tensor") else expected
+    expected = expected[..., :3] if kind == "RGBA" else expected
+    step = 0.01 if kind == "counts" else 1  # of the rounding
+    assert np.abs(spread - expected).max() <= step and spread.max() > 3 * step
 
 
 def test_the_seed_and_the_device_are_what_was_asked_for():

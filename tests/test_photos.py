@@ -1,19 +1,24 @@
 """A photo of your own: what comes back, when the fit stops, and which files stay as they are."""
 
+import itertools
+import os
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import PHOTO, call
 
-from dip_repro import corruptions, images, runtime, stopping
+from dip_repro import corruptions, images, memory, runtime, stopping
 from dip_repro.config import SNAIL, NetworkConfig, Settings
-from dip_repro.photo import restore
+from dip_repro.photo import files, restore
 from dip_repro.photo.tiles import cut, tiles
-from dip_repro.presets import Preset
+from dip_repro.presets import Preset, recommended
 from dip_repro.runtime import UserError
 
 
@@ -61,10 +66,11 @@ def test_a_small_photo_takes_a_shallower_network():
 
 def test_it_stops_where_the_rule_says(monkeypatch):
     restoration = restore.denoise(PHOTO, of(100), device="cpu")
-    restoration.fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(20))
+    fit = restoration.fit
+    fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(20))
     kept = restoration.done(progress=False)
-    assert restoration.fit.iteration == 20 and "iteration 20" in restoration.fit.stopped
-    torch.testing.assert_close(kept, restoration.fit.average[0])
+    assert fit.iteration == 20 and "iteration 20" in fit.stopped
+    torch.testing.assert_close(kept, fit.average[0])
     assert restoration.seconds_a_step > 0
 
 
@@ -92,8 +98,7 @@ def test_tiles_are_blended_without_a_seam():
     assert len(restoration.tiles) > 4 and restoration.size == (400, 440)
     for tile in restoration.tiles:
         flat = tile.of(slope).mean((1, 2), keepdim=True)
-        tile.add(flat.expand(-1, 128, 128), restoration.total, restoration.weight)
-    restoration.finished = len(restoration.tiles)
+        tile.add(flat.expand(-1, 128, 128), restoration.total[0], restoration.weight[0])
     whole = restoration.image
     assert whole.diff(dim=-1).abs().max() < 0.02 and whole.diff(dim=-2).abs().max() < 1e-5
     assert whole[:, :, -1].mean() - whole[:, :, 0].mean() > 0.4
@@ -110,6 +115,151 @@ def test_a_photo_in_tiles_is_restored_tile_by_tile():
             torch.testing.assert_close(untouched, photo[:, -20:, -20:])  # no tile is done there
     assert seen == [0, 1, 2, 3] and not torch.allclose(restoration.image[:, -20:, -20:], photo[:, -20:, -20:])
     assert "4 of 4 tiles are done" in restoration.ended and restoration.image.shape == photo.shape
+
+
+@pytest.fixture
+def two_cores():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+FEW = ("--iterations", 2, "--device", "cpu")
+FEW_STEPS = recommended("denoising").of(2)
+PHOTO_8 = PHOTO.mul(255).round().div(255)
+TILED = {"tile": 128, "device": "cpu"}
+
+
+@pytest.mark.parametrize("size", [(40, 40), (110, 150)])
+@pytest.mark.parametrize("cores", [1, 2, 3])
+def test_the_result_is_the_mean_of_the_runs_and_the_spread_their_deviation(size, cores):
+    """Bit for bit, each run is what it is alone with one thread, however many go on side by side."""
+    photo = images.resize(images.open_image("rocket"), 150)[:, : size[0], : size[1]]
+    alone = [restore.denoise(photo, of(2), runs=1, seed=seed, **TILED) for seed in (5, 6, 7)]
+    runs = torch.stack([run.done(progress=False) for run in alone])
+    torch.set_num_threads(cores)
+    try:
+        run = restore.denoise(photo, of(2), runs=3, seed=5, **TILED)
+        assert run.at_once == cores and len(run.tiles) == (1 if size == (40, 40) else 2)
+        image = run.done(progress=False)
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(run.total, torch.cat([run.total for run in alone]))
+    torch.testing.assert_close(image, runs.mean(0), rtol=0, atol=1e-6)
+    torch.testing.assert_close(run.spread, runs.std(0), rtol=0, atol=1e-6)
+
+
+def test_tiles_of_one_run_share_the_cores_too(two_cores):
+    photo = images.resize(images.open_image("rocket"), 150)
+    run = restore.dejpeg(photo[:, :110], of(12), runs=1, **TILED)
+    assert [len(run.parts) for _ in run] == [2, 2] and (run.finished, run.steps) == (2, 12)
+
+
+def test_there_are_as_many_runs_as_cores_and_one_at_a_time_elsewhere(two_cores, monkeypatch):
+    run = restore.dejpeg(PHOTO, of(4), device="cpu")
+    assert (run.runs, run.at_once) == (2, 2)
+    again = restore.dejpeg(PHOTO, of(4), device="cpu")
+    assert torch.equal(run.done(progress=False), again.done(progress=False))
+    assert torch.get_num_threads() == 2
+    monkeypatch.setattr(runtime, "pick_device", lambda device: torch.device("meta"))
+    monkeypatch.setattr(restore.Restoration, "begin", lambda self: self.parts.append(restore.Part(0, None, run_of)))
+    run_of = type("Fit", (), {"network": torch.nn.Identity(), "z": torch.zeros(1)})
+    elsewhere = restore.Restoration(PHOTO, of(4), runs=3)
+    assert (elsewhere.runs, elsewhere.at_once) == (3, 1) and restore.Restoration(PHOTO, of(4)).runs == 1
+
+
+def test_fewer_go_on_side_by_side_where_memory_is_short(two_cores, monkeypatch):
+    run = restore.dejpeg(PHOTO, of(4), runs=2, device="cpu")
+    needed = memory.memory_needed(run.fit.network, run.fit.z)
+    for free, at_once in ((2.1 * needed, 2), (1.9 * needed, 1)):
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: int(free))
+        run = restore.dejpeg(PHOTO, of(4), runs=2, device="cpu")
+        assert run.at_once == at_once
+        run.done(progress=False)
+        assert (run.steps, run.spread.max() > 0) == (8 // at_once, True)
+
+
+def test_ctrl_c_ends_every_run_and_the_mean_so_far_is_written(photo, tmp_path, two_cores, monkeypatch):
+    steps, perturb = itertools.count(), restore.Restoration.perturb
+
+    def pressed(self, *arguments):
+        if next(steps) == 90:  # within a round, in a thread
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+        return perturb(self, *arguments)
+
+    monkeypatch.setattr(restore.Restoration, "perturb", pressed)
+    before = threading.active_count()
+    output = call("denoise", photo, "--runs", 2, "--spread", tmp_path / "spread.tif", "--device", "cpu").output
+    assert "interrupted: 2 runs: stopped after 40 iterations; wrote the mean of their running averages" in output
+    assert next(steps) < 100 and threading.active_count() <= before
+    assert {path.name for path in tmp_path.iterdir()} == {"photo.png", "photo-restored.png", "spread.tif"}
+
+
+def test_an_interrupted_restoration_goes_on(two_cores):
+    whole = restore.denoise(PHOTO, of(40), device="cpu").done(progress=False)
+    run = restore.denoise(PHOTO, of(40), device="cpu")
+    for _ in run:
+        break
+    assert torch.equal(run.done(progress=False), whole)
+
+
+def test_an_error_of_one_run_is_that_of_all(two_cores):
+    run, calls = restore.dejpeg(PHOTO, of(500), runs=2, device="cpu"), []
+    run.go_on()
+    operator = run.parts[1].fit.operator
+
+    def failing(x):
+        calls.append(x)
+        if len(calls) == 15:
+            raise UserError("it fails")
+        return operator(x)
+
+    run.parts[1].fit.operator = failing
+    with pytest.raises(UserError, match="it fails"):
+        run.done(progress=False)
+    assert run.parts[0].fit.iteration < 30 and threading.active_count() < 10
+
+
+def test_runs_that_stop_apart_are_averaged_and_told(two_cores):
+    run = restore.dejpeg(PHOTO, of(30), runs=2, device="cpu")
+    run.go_on()
+    run.parts[0].fit.stop = stopping.Rule("count", stopping.nothing, stopping.Count(10))
+    fits = [part.fit for part in run.parts]
+    image = run.done(progress=False)
+    torch.testing.assert_close(image, (fits[0].average[0] + fits[1].average[0]) / 2)
+    assert [fit.iteration for fit in fits] == [10, 30] and run.iterations_most == run.iterations_done == 40
+    assert run.ended == "2 runs: stopped after 10 to 30 iterations; wrote the mean of their running averages"
+
+
+def test_where_a_run_has_not_come_the_others_count():
+    run = restore.dejpeg(PHOTO, of(10), runs=2, device="cpu")  # one after another
+    next(iter(run))
+    first = restore.dejpeg(PHOTO, of(10), runs=1, device="cpu").done(progress=False)
+    assert torch.equal(run.image, first) and not run.spread.any()
+
+
+@pytest.mark.parametrize("name", ["spread.png", "spread.tif"])
+def test_the_spread_is_written_as_a_picture(name, photo, tmp_path, two_cores):
+    output = call("denoise", photo, *FEW, "--runs", 2, "--spread", tmp_path / name, "--seed", 4).output
+    runs = torch.stack([restore.denoise(PHOTO_8, FEW_STEPS, runs=1, seed=seed).done(False) for seed in (4, 5)])
+    expected = runs.std(0).square().mean(0, keepdim=True).sqrt()
+    written = files.open_picture(tmp_path / name).pixels
+    assert f"{name}: the standard deviation" in output and f"at most {255 * expected.max():.1f} of 255" in output
+    assert "40×40 pixels, 2 runs, " in output
+    torch.testing.assert_close(written, expected if "tif" in name else expected / expected.max(), rtol=0, atol=4e-3)
+
+
+def test_a_spread_that_cannot_be_is_told_before_the_work(photo, tmp_path):
+    for more, sentence in (
+        (("--runs", 1, "--spread", tmp_path / "x.png"), "ask for 2 or more"),
+        (("--runs", 2, "--spread", tmp_path / "x.bmp"), "pictures are written as"),
+        (("--runs", 2, "--spread", photo), "no file is overwritten"),
+        (("--runs", 2, "--spread", tmp_path / "x.png", "--out", tmp_path / "x.png"), "one name"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            call("denoise", photo, *FEW, *more)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
 
 
 def test_the_memory_of_a_finished_fit_is_free_for_the_next():
@@ -201,9 +351,6 @@ def test_commands_write_a_picture_and_say_what_they_do(command, photo, tmp_path)
     assert "s a step" in output and "wrote the running average" in output
     side = 80 if command == "upscale" else 40
     assert images.open_image(out).shape == (3, side, side)
-
-
-FEW = ("--iterations", 2, "--device", "cpu")
 
 
 @pytest.mark.parametrize("name", ["photo.png", "../{}/photo.png", "link.png", "LINK.png"])

@@ -29,10 +29,11 @@ PIL_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "F")
 
 @dataclass(frozen=True)
 class Form:
-    """A picture as it is worked on, and how an image of it becomes what came in."""
+    """A picture as it is worked on, how an image of it becomes what came in, and by how much values grow then."""
 
     picture: Picture
     back: Callable[[Picture], object]
+    scale: float = 1.0
 
 
 def form_of(image, channel_axis: Axis = "auto", missing: bool = False, known: np.ndarray | None = None) -> Form:
@@ -53,7 +54,7 @@ def form_of(image, channel_axis: Axis = "auto", missing: bool = False, known: np
         axis = 0 if channel_axis == "auto" and image.ndim == 3 else channel_axis
         kind, device = image.dtype, image.device
         inner = of_array(numpy_of(image), axis, missing, known)
-        return Form(inner.picture, lambda picture: torch.as_tensor(inner.back(picture)).to(device, kind))
+        return replace(inner, back=lambda picture: torch.as_tensor(inner.back(picture)).to(device, kind))
     if isinstance(image, np.ma.MaskedArray) and np.ma.is_masked(image):
         raise UserError("the array is masked: inpaint fills in what is masked")
     if isinstance(image, np.ndarray):
@@ -96,17 +97,18 @@ def of_array(image: np.ndarray, channel_axis: Axis, missing: bool, known: np.nda
     values[:, ~torch.from_numpy(np.atleast_3d(finite).all(-1))] = torch.nan
     alpha = values[-1:] if len(values) in (2, 4) else None
     bits = {"u": 8 * image.dtype.itemsize, "f": 32}[image.dtype.kind]
+    scale = 2.0**bits - 1 if bits < 32 else high - low
 
     def back(picture: Picture) -> np.ndarray:
         parts = [picture.pixels] if alpha is None else [picture.pixels, opaque(picture)]
         restored = torch.cat(parts).clamp(0, 1).permute(1, 2, 0).numpy().astype(np.float64)
-        restored = (restored * (2**bits - 1)).round() if bits < 32 else restored * (high - low) + low
+        restored = (restored * scale).round() if bits < 32 else restored * scale + low
         restored = restored.astype(image.dtype).reshape(*restored.shape[:2], *pixels.shape[2:])
         if known is not None:
             restored[known] = pixels[known]
         return restored if axis is None else np.moveaxis(restored, -1, axis)
 
-    return Form(Picture(values if alpha is None else values[:-1], alpha, bits), back)
+    return Form(Picture(values if alpha is None else values[:-1], alpha, bits), back, scale)
 
 
 def of_pil(image: Image.Image, missing: bool, known: np.ndarray | None) -> Form:
@@ -124,7 +126,7 @@ def of_pil(image: Image.Image, missing: bool, known: np.ndarray | None) -> Form:
         restored.info = {name: x for name, x in image.info.items() if name != "transparency"}
         return restored
 
-    return Form(inner.picture, back)
+    return replace(inner, back=back)
 
 
 def opaque(picture: Picture) -> Tensor:
@@ -137,15 +139,20 @@ class Work:
     """A restoration, and the form in which what it makes is given back."""
 
     run: restore.Restoration
-    picture: Picture
-    back: Callable[[Picture], object]
+    form: Form
 
     @property
     def image(self):
         """The result so far."""
-        pixels = self.run.image
-        alpha = None if self.picture.alpha is None else at_size(self.picture.alpha, self.run.size)
-        return self.back(replace(self.picture, pixels=pixels, alpha=alpha))
+        picture = self.form.picture
+        alpha = None if picture.alpha is None else at_size(picture.alpha, self.run.size)
+        return self.form.back(replace(picture, pixels=self.run.image, alpha=alpha))
+
+    @property
+    def spread(self) -> np.ndarray:
+        """The standard deviation between the runs so far, in the image's values; (H, W), or (H, W, 3) of colours."""
+        spread = self.run.spread.permute(1, 2, 0).numpy() * np.float32(self.form.scale)
+        return spread[..., 0] if spread.shape[-1] == 1 else spread
 
 
 def finished(begin: Callable[..., Work], progress: bool, **given):
@@ -165,7 +172,7 @@ def denoising(image, *, iterations=None, setting="recommended", channel_axis: Ax
     pixels = form.picture.pixels
     task = presets.denoising(pixels.shape[-2:], where.get("tile", restore.TILE))
     run = restore.denoise(pixels, preset(task, setting, form.picture, iterations), **where)
-    return Work(run, form.picture, form.back)
+    return Work(run, form)
 
 
 def denoise(
@@ -174,6 +181,7 @@ def denoise(
     iterations: int | None = None,
     setting: str = "recommended",
     seed: int = 0,
+    runs: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
     tile: int = restore.TILE,
@@ -195,6 +203,9 @@ def denoise(
         The paper's takes about five times as long, and is a little better on noisy photos.
     seed : int
         Of the random numbers: another one gives another, similar result.
+    runs : int, optional
+        How many fits, from `seed`, `seed` + 1, …; the result is their mean, which is better than one of them. They go
+        on side by side: by default as many as PyTorch uses threads on the CPU, at most 4, and 1 on other devices.
     device : str or torch.device, optional
         Where to compute; by default a CUDA card where there is one, else the CPU.
     precision : {"float32", "auto", "bfloat16", "tf32"}
@@ -232,7 +243,7 @@ def denoise(
 def unblocking(image, *, iterations=None, setting="recommended", channel_axis: Axis = "auto", **where) -> Work:
     form = form_of(image, channel_axis)
     run = restore.dejpeg(form.picture.pixels, preset("jpeg", setting, form.picture, iterations), **where)
-    return Work(run, form.picture, form.back)
+    return Work(run, form)
 
 
 def remove_jpeg(
@@ -241,6 +252,7 @@ def remove_jpeg(
     iterations: int | None = None,
     setting: str = "recommended",
     seed: int = 0,
+    runs: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
     tile: int = restore.TILE,
@@ -251,7 +263,7 @@ def remove_jpeg(
 
     Parameters
     ----------
-    image, iterations, setting, seed, device, precision, tile, progress, channel_axis
+    image, iterations, setting, seed, runs, device, precision, tile, progress, channel_axis
         As in `denoise`; all the iterations are done.
 
     Returns
@@ -276,7 +288,7 @@ def remove_jpeg(
 def upscaling(image, by=4, *, iterations=None, setting="recommended", channel_axis: Axis = "auto", **where) -> Work:
     form = form_of(image, channel_axis)
     how = preset(presets.enlarging(by), setting, form.picture, iterations)
-    return Work(restore.upscale(form.picture.pixels, by, how, **where), form.picture, form.back)
+    return Work(restore.upscale(form.picture.pixels, by, how, **where), form)
 
 
 def upscale(
@@ -286,6 +298,7 @@ def upscale(
     iterations: int | None = None,
     setting: str = "recommended",
     seed: int = 0,
+    runs: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
     tile: int = restore.TILE,
@@ -298,7 +311,7 @@ def upscale(
     ----------
     by : int
         How many times longer each side becomes, 2 or more.
-    image, iterations, setting, seed, device, precision, tile, progress, channel_axis
+    image, iterations, setting, seed, runs, device, precision, tile, progress, channel_axis
         As in `denoise`; all the iterations are done.
 
     Returns
@@ -340,7 +353,7 @@ def filling(
     form = form_of(image, channel_axis, missing=True, known=known[0].numpy() > 0)  # by the range of what is known
     picture = replace(picture, pixels=torch.where(known > 0, form.picture.pixels, 0))
     run = restore.inpaint(picture.pixels, known, preset("inpainting", setting, picture, iterations), **where)
-    return Work(run, picture, form.back)
+    return Work(run, replace(form, picture=picture))
 
 
 def mask_of(mask, size: tuple[int, ...], name: str) -> Tensor:
@@ -364,6 +377,7 @@ def inpaint(
     iterations: int | None = None,
     setting: str = "recommended",
     seed: int = 0,
+    runs: int | None = None,
     device: str | torch.device | None = None,
     precision: str = "float32",
     tile: int = restore.TILE,
@@ -379,7 +393,7 @@ def inpaint(
     missing : (H, W) array, PIL image or tensor, optional
         The other way round, as in scikit-image: True, 1 or 255 where it is missing. Without either, missing is what is
         NaN, masked (`numpy.ma`) or transparent.
-    image, iterations, setting, seed, device, precision, tile, progress, channel_axis
+    image, iterations, setting, seed, runs, device, precision, tile, progress, channel_axis
         As in `denoise`; all the iterations are done. Missing pixels may hold anything.
 
     Returns
@@ -408,7 +422,27 @@ def inpaint(
 STARTED = {denoise: denoising, remove_jpeg: unblocking, upscale: upscaling, inpaint: filling}
 
 
-def watch(function: Callable, image: T, *arguments, progress: bool = False, **options) -> Iterator[tuple[int, T]]:
+class Watched(Iterator[tuple[int, T]]):
+    """What `watch` returns: iterations and pictures, and how the runs differ."""
+
+    def __init__(self, work: Work, progress: bool):
+        self.work, self.reports = work, work.run.reports(progress)
+
+    def __next__(self) -> tuple[int, T]:
+        iteration = next(self.reports).iteration
+        return iteration, self.work.image
+
+    @property
+    def spread(self) -> np.ndarray:
+        """The standard deviation between the runs so far, in the image's values.
+
+        (H, W) or (H, W, 3), of float32. A picture of where the result is uncertain; what all runs have wrong alike, it
+        does not show. UserError where there is one run.
+        """
+        return self.work.spread
+
+
+def watch(function: Callable, image: T, *arguments, progress: bool = False, **options) -> Watched[T]:
     """Run `denoise`, `remove_jpeg`, `upscale` or `inpaint`, and yield the picture so far, again and again.
 
     Leave the loop to end early. The last picture is what the function returns.
@@ -419,10 +453,11 @@ def watch(function: Callable, image: T, *arguments, progress: bool = False, **op
     image, *arguments, **options
         What it is given.
 
-    Yields
-    ------
-    iteration, restored : int, and what the function returns
-        Every ten iterations or so; in tiles, the iteration is of the current tile.
+    Returns
+    -------
+    watched : iterator of (iteration, restored)
+        Every ten iterations or so, an int and what the function returns; in tiles, the iteration is of a current tile.
+        `watched.spread` is the standard deviation between the runs.
 
     Examples
     --------
@@ -433,11 +468,13 @@ def watch(function: Callable, image: T, *arguments, progress: bool = False, **op
     10 (32, 32)
     20 (32, 32)
     30 (32, 32)
+    >>> watched = watch(denoise, camera()[::16, ::16], iterations=2, runs=2)
+    >>> *_, (iteration, restored) = watched
+    >>> restored.shape, watched.spread.shape
+    ((32, 32), (32, 32))
     """
     if function not in STARTED:
         raise UserError(
             f"{getattr(function, '__name__', function)} cannot be watched: {', '.join(f.__name__ for f in STARTED)} can"
         )
-    work = STARTED[function](image, *arguments, **options)
-    for report in work.run.reports(progress):
-        yield report.iteration, work.image
+    return Watched(STARTED[function](image, *arguments, **options), progress)

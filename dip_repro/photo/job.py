@@ -16,6 +16,7 @@ from dip_repro import images, presets, runtime
 from dip_repro.console import duration, say
 from dip_repro.photo import files, masks, restore
 from dip_repro.photo.files import Picture, open_picture
+from dip_repro.runtime import UserError
 
 runtime.tune()  # only the command line imports this file, so the process is its own
 MAGENTA = (1.0, 0.0, 1.0)
@@ -42,6 +43,8 @@ class Options:
     precision: str = "float32"
     seed: int = 0
     quiet: bool = False
+    runs: int | None = None
+    spread: Path | None = None
 
     def how(self, task: str, picture: Picture) -> presets.Preset:
         """Return the preset of a task for a picture, with another number of iterations where one is given."""
@@ -49,7 +52,13 @@ class Options:
         return found if self.iterations is None else found.of(self.iterations)
 
     def where(self) -> dict:
-        return {"tile": self.tile, "device": self.device, "precision": self.precision, "seed": self.seed}
+        where = {"tile": self.tile, "device": self.device, "precision": self.precision}
+        return where | {"seed": self.seed, "runs": self.runs}
+
+    def check(self, run: restore.Restoration) -> None:
+        """Say so where a restoration has no spread, and it is wanted."""
+        if self.spread is not None:
+            run.check_spread()
 
     def say(self, line: str) -> None:
         if line and not self.quiet:
@@ -61,6 +70,10 @@ class Options:
         out = self.out or files.beside(photo, "-restored", ".tif" if deep else ".png")
         size = tuple(by * side for side in picture.pixels.shape[-2:])
         files.check_name(out, picture, size, exactly)
+        if self.spread is not None:
+            files.check_name(self.spread, grey(self.spread), size)
+            if self.spread.resolve() == out.resolve():
+                raise UserError(f"{self.spread}: the spread and the result have one name: give them two")
         self.say(files.left_out(out, picture, size))
         return out
 
@@ -95,6 +108,7 @@ def inpaint(photo: Path, mask: Path | None, missing: str, options: Options) -> N
     out = options.output(photo, picture, exactly=True)
     how = options.how("inpainting", picture)
     restoration = restore.inpaint(picture.pixels, known, how, **options.where())
+    options.check(restoration)
     preview = files.beside(out, "-missing", ".png")
     images.save(torch.where(known > 0, picture.pixels, torch.tensor(MAGENTA)[:, None, None]), preview)
     what = f"{missing} in {mask.name}" if mask else "what is transparent or NaN"
@@ -109,6 +123,7 @@ def carry_out(what: str, run: restore.Restoration, picture: Picture, out: Path, 
     def show(image: Tensor) -> None:
         files.write(image, preview, picture)
 
+    options.check(run)
     try:
         for _ in itertools.islice(run, 2):
             pass
@@ -121,10 +136,27 @@ def carry_out(what: str, run: restore.Restoration, picture: Picture, out: Path, 
             ended = f"interrupted: {run.ended}"
         out = out if not files.taken(out) else files.unused(out)  # another command may have taken the name
         files.write(run.image, out, picture)
+        if options.spread is not None:
+            options.say(write_spread(run.spread, options.spread))
     finally:
         if files.taken(out):  # else the preview is all that there is
             preview.unlink(missing_ok=True)
     options.say(f"{out}: {ended}, after {duration(run.seconds)}")
+
+
+def grey(path: Path) -> Picture:
+    """Return a grey picture, of the most bits that a file of this name holds."""
+    return Picture(torch.zeros(1, 1, 1), bits=32 if path.suffix.lower() in (".tif", ".tiff") else 8)
+
+
+def write_spread(spread: Tensor, path: Path) -> str:
+    """Write (C, H, W) as a grey picture, the root mean square over its channels, and return what it shows."""
+    like, values = grey(path), spread.square().mean(0, keepdim=True).sqrt()
+    largest = float(values.max())
+    path = path if not files.taken(path) else files.unused(path)
+    files.write(values if like.bits == 32 or not largest else values / largest, path, like)
+    unit = "in units of the whole range" if like.bits == 32 else "white where it is largest"
+    return f"{path}: the standard deviation between the runs, {unit}; at most {255 * largest:.1f} of 255"
 
 
 def watch(run: restore.Restoration, show: Callable[[Tensor], None], options: Options) -> None:
@@ -139,11 +171,12 @@ def watch(run: restore.Restoration, show: Callable[[Tensor], None], options: Opt
 def announce(what: str, run: restore.Restoration, options: Options) -> None:
     """Say what a restoration that has begun will take, and what would be faster."""
     height, width = run.size
-    tiles = f" in {len(run.tiles)} tiles" if len(run.tiles) > 1 else ""
+    parts = f" in {len(run.tiles)} tiles" if len(run.tiles) > 1 else ""
+    parts += f", {run.runs} runs" if run.runs > 1 else ""
     usual, longest = run.seconds_usual, run.seconds_left
     usually = f"usually {duration(usual)}, " if usual < longest else ""
     options.say(
-        f"{what}: {width}×{height} pixels{tiles}, {run.memory_gb:.1f} GB of memory, "
+        f"{what}: {width}×{height} pixels{parts}, {run.memory_gb:.1f} GB of memory, "
         f"{run.seconds_a_step:.2f} s a step, {usually}at most {duration(longest)}"
     )
     if longest > LONG:

@@ -2,8 +2,8 @@
 
 `denoise`, `dejpeg`, `inpaint` and `upscale` take a photo (C, H, W) in [0, 1], grey or RGB, and return a `Restoration`:
 iterate over it, or call `done()`. `how` is a preset, by default the recommended one; `presets.preset("denoising",
-"paper")` is the paper's. A result of more than `tile` × `tile` pixels is computed in tiles. (`photo.arrays` has the
-same for arrays, which are returned as they came.)
+"paper")` is the paper's. A result of more than `tile` × `tile` pixels is computed in tiles. The result is the mean of
+several `runs`, which take one core each. (`photo.arrays` has the same for arrays, which are returned as they came.)
 
 A photo that uses a small part of [0, 1] is stretched before the fit and brought back after it (`Stretch`).
 
@@ -14,24 +14,31 @@ JPEG's errors only late. Notebook `stopping` compares kinds of damage.
 
 from __future__ import annotations
 
+import math
+import threading
+import time
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
-from dip_repro import runtime, stopping
+from dip_repro import memory, runtime, stopping
 from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit, Report
 from dip_repro.images import at_size
-from dip_repro.networks import noise_input
+from dip_repro.networks import add_noise, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
+from dip_repro.photo.threads import side_by_side
 from dip_repro.photo.tiles import Tile, tiles
 from dip_repro.presets import Preset, denoising, enlarging, recommended
 from dip_repro.runtime import UserError
 
+RUNS = 4  # at most, where their number is not given
 NARROW = 0.5  # a photo that uses less of [0, 1] is stretched
 TILE, OVERLAP = 512, 64  # pixels of the result; a tile of 512² takes about 3 GB
 GROWTH = 1.1  # from the first reports to the end a process grew by up to 1.08 times, as free memory is in pieces
@@ -66,10 +73,39 @@ class Stretch(NamedTuple):
         return (photo < self.low) | (photo > self.high)
 
 
-class Restoration:
-    """A photo restored tile by tile, each by a fit of its own; a small photo is one tile.
+@dataclass
+class Part:
+    """The fit of one run to one tile."""
 
-    So the memory depends on the size of a tile, and little on the size of the photo.
+    run: int
+    tile: Tile
+    fit: Fit
+
+    @property
+    def rule(self) -> stopping.Rule | stopping.Later:
+        assert self.fit.stop is not None
+        return self.fit.stop
+
+    @property
+    def kept(self) -> int:
+        """The iteration whose average the rule keeps; 0 before the first report."""
+        return self.rule.latest.iteration if isinstance(self.rule, stopping.Later) else self.rule.iteration
+
+
+class LeftMeanwhile(Exception):
+    """Ends a step that another thread does when the loop is left."""
+
+
+def advance(fit: Fit) -> Report:
+    """Run a fit to its next report."""
+    return next(iter(fit))
+
+
+class Restoration:
+    """A photo restored: the mean of several runs, each tile by tile. A small photo is one tile.
+
+    Each tile of each run is a fit of its own. Several of them go on side by side, one a core. So the memory depends on
+    the size of a tile and the number of cores, and little on the size of the photo.
 
     Parameters
     ----------
@@ -79,14 +115,19 @@ class Restoration:
     by : how many times longer each side of the result is.
     known : (1, H, W), 1 = known, 0 = missing. Known pixels stay as they are; a tile without missing pixels is skipped.
     tile : the largest side of a tile, in pixels of the result.
-    device, precision, seed : where the fits are computed, how (`fast.evaluator`), and from which random numbers.
+    device, precision : where the fits are computed, and how (`fast.evaluator`).
+    seed, runs : run k draws its random numbers from seed + k. By default there are as many runs as PyTorch uses threads
+        on the CPU (`torch.get_num_threads`), at most `RUNS`; on other devices, where they come one after another, one.
 
     Attributes
     ----------
     size : (H', W') of the result.
-    fit : of the current tile.
+    parts : the fits that go on now.
+    finished : how many fits are done, one for each run and tile.
+    seconds, steps : how long the loop has computed, and how many iterations one after another.
     """
 
+    @torch.inference_mode(False)
     @runtime.own_defaults()
     def __init__(
         self,
@@ -100,15 +141,25 @@ class Restoration:
         device: str | torch.device | None = "auto",
         precision: str = "float32",
         seed: int = 0,
+        runs: int | None = None,
     ):
         self.photo, self.how, self.early, self.precision, self.seed = sound(photo), how, early, precision, seed
         self.by, self.known, self.device = by, known, runtime.pick_device(device)
+        self.cores = torch.get_num_threads() if self.device.type == "cpu" else 1
+        self.runs = min(RUNS, self.cores) if runs is None else runs
+        if self.runs < 1 or self.runs != int(self.runs):
+            raise UserError(f"{runs} runs: give a whole number, 1 or more")
         self.stretch = Stretch.of(self.photo, known)
         self.size = tuple(by * side for side in photo.shape[-2:])
         self.tiles = self.cut(tile)
-        self.total, self.weight = torch.zeros(len(photo), *self.size), torch.zeros(self.size)
-        self.finished, self.earlier_seconds = 0, 0.0
-        self.start()
+        self.waiting = deque((run, tile) for tile in self.tiles for run in range(self.runs))
+        self.parts: list[Part] = []
+        self.total, self.weight = torch.zeros(self.runs, len(photo), *self.size), torch.zeros(self.runs, *self.size)
+        self.ends = [(0, 0)] * self.runs  # of the newest fit of each run: iterations done, and the one that is kept
+        self.finished, self.done_in_finished, self.left = 0, 0, threading.Event()
+        self.seconds, self.steps, self.first = 0.0, 0, (0.0, 0)
+        self.begin()
+        self.at_once = memory.room(self.fit.network, self.fit.z, min(self.cores, 1 + len(self.waiting)))
 
     def cut(self, side: int) -> list[Tile]:
         """Return the tiles that are to be fitted."""
@@ -127,9 +178,10 @@ class Restoration:
 
     @torch.inference_mode(False)
     @runtime.own_defaults()
-    def start(self) -> None:
-        """Make the fit of the next tile, and the rule that stops it."""
-        tile = self.tiles[self.finished]
+    def begin(self) -> None:
+        """Make the next fit, and the rule that stops it."""
+        run, tile = self.waiting[0]
+        seed = self.seed + run
         operator: nn.Module = Decimation(self.by) if self.by > 1 else Identity()
         measurement = self.stretch.stretched(tile.of(self.photo))
         size = tuple(self.by * side for side in measurement.shape[-2:])
@@ -138,32 +190,64 @@ class Restoration:
             measurement = operator(measurement)
         rule: stopping.Rule | stopping.Later = stopping.counted(self.how.settings.iterations)
         if self.early:
-            operator, rule = stopping.recommended(measurement, self.seed)
+            operator, rule = stopping.recommended(measurement, seed)
             measurement = operator(measurement)
         config = as_deep_as_fits(self.how.network, size)
-        z = noise_input(config.in_channels, size, self.seed).to(self.device)
-        network = config.build(self.seed).to(self.device)
-        self.fit = Fit(
+        z = noise_input(config.in_channels, size, seed).to(self.device)
+        network = config.build(seed).to(self.device)
+        fit = Fit(
             *(measurement, operator.to(self.device), network, z, self.how.settings),
-            seed=self.seed,
+            seed=seed,
             stop=rule,
             precision=self.precision,
+            perturb=self.perturb,
         )
+        self.parts.append(Part(*self.waiting.popleft(), fit))
+
+    def perturb(self, z: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+        """Perturb z, as each step does first; end the step where the loop was left."""
+        if self.left.is_set():
+            raise LeftMeanwhile
+        return add_noise(z, sigma, generator)
 
     def __iter__(self) -> Iterator[Report]:
         return self.reports(progress=False)
 
     def reports(self, progress: bool = True) -> Iterator[Report]:
-        """Run what is left, with a progress bar for each tile."""
-        while self.finished < len(self.tiles):
-            self.fit.progress = progress
-            yield from self.fit
-            self.tiles[self.finished].add(self.kept, self.total, self.weight)
+        """Run what is left, with a progress bar, and yield what one of the fits that go on reports."""
+        self.left.clear()
+        done, most = self.iterations_done, self.iterations_most
+        bar = tqdm(initial=done, total=most, unit="it", disable=not progress, mininterval=0.5)
+        with bar, side_by_side(self.at_once, max(1, self.cores // self.at_once)) as mapped:
+            try:
+                while self.go_on():
+                    start, before = time.perf_counter(), [part.fit.iteration for part in self.parts]
+                    reports = list(mapped(advance, [part.fit for part in self.parts]))
+                    self.seconds += time.perf_counter() - start
+                    self.steps += max(p.fit.iteration - done for p, done in zip(self.parts, before, strict=True))
+                    self.first = self.first if self.first[1] else (self.seconds, self.steps)
+                    for part in self.parts:
+                        self.ends[part.run] = part.fit.iteration, part.kept
+                    bar.total = self.iterations_most
+                    bar.update(self.iterations_done - bar.n)
+                    yield reports[0]
+            finally:
+                self.left.set()
+
+    def go_on(self) -> bool:
+        """Take over what has ended, begin other fits in its place, and return whether any go on."""
+        self.take_over()
+        while self.waiting and len(self.parts) < self.at_once:
+            self.begin()
+        return bool(self.parts)
+
+    def take_over(self) -> None:
+        """Add the images of the fits that have ended to the result, and let the fits go, for their memory."""
+        for part in [part for part in self.parts if part.fit.stopped]:
+            part.tile.add(self.image_of(part), self.total[part.run], self.weight[part.run])
             self.finished += 1
-            if self.finished < len(self.tiles):
-                self.earlier_seconds += self.fit.seconds
-                del self.fit  # so that its memory is free for the next
-                self.start()
+            self.done_in_finished += part.fit.iteration
+            self.parts.remove(part)
 
     def done(self, progress: bool = True) -> Tensor:
         """Run to the end and return the restored image, (C, H', W') in [0, 1], on the CPU."""
@@ -172,40 +256,90 @@ class Restoration:
         return self.image
 
     @property
-    def rule(self) -> stopping.Rule | stopping.Later:
-        """What stops the fit of the current tile."""
-        assert self.fit.stop is not None
-        return self.fit.stop
+    def fit(self) -> Fit:
+        """The first of those that go on."""
+        return self.parts[0].fit
 
     @property
-    def kept(self) -> Tensor:
-        """What the rule keeps of the current tile, after the first report."""
-        assert self.rule.image is not None
-        return self.stretch.back(self.rule.image.cpu())
+    def rule(self) -> stopping.Rule | stopping.Later:
+        """What stops it."""
+        return self.parts[0].rule
+
+    def image_of(self, part: Part) -> Tensor:
+        """Return what the rule of a part keeps, after its first report."""
+        assert part.rule.image is not None
+        return self.stretch.back(part.rule.image.cpu())
+
+    def so_far(self, run: int) -> tuple[Tensor, Tensor]:
+        """Return what a run has made: the sum of its tiles by their weights, and the weights."""
+        total, weight = self.total[run].clone(), self.weight[run].clone()
+        for part in self.parts:
+            if part.run == run and part.rule.image is not None:
+                part.tile.add(self.image_of(part), total, weight)
+        return total, weight
+
+    @property
+    def mean(self) -> tuple[Tensor, Tensor]:
+        """The mean of the runs, (C, H', W'), and how far each pixel is covered by tiles that have begun, (H', W')."""
+        total, weight = self.so_far(0)
+        covered = weight
+        for run in range(1, self.runs):
+            more, its_weight = self.so_far(run)
+            total, weight, covered = total + more, weight + its_weight, covered.maximum(its_weight)
+        return total / torch.where(weight > 0, weight, 1), covered
 
     @property
     def image(self) -> Tensor:
         """The result so far, (C, H', W') in [0, 1], on the CPU; where no tile is done, the enlarged photo."""
-        total, weight = self.total.clone(), self.weight.clone()
-        if self.finished < len(self.tiles) and self.rule.image is not None:
-            self.tiles[self.finished].add(self.kept, total, weight)
+        image, covered = self.mean
         before = self.photo if self.by == 1 else at_size(self.photo, self.size)
-        image = total.add_((1 - weight) * before)
-        if self.known is not None:
-            return torch.where(self.known > 0, self.photo, image)
-        return torch.where(self.stretch.outside(before), before, image).clamp(0, 1)
+        image = before.lerp(image, covered.expand_as(before))
+        return torch.where(self.left_alone(before), before, image).clamp(0, 1)
 
     @property
-    def seconds(self) -> float:
-        """What the iterations so far took."""
-        return self.earlier_seconds + self.fit.seconds
+    def spread(self) -> Tensor:
+        """The standard deviation between the runs, (C, H', W'); 0 where fewer than two have come, on the CPU.
+
+        Raises
+        ------
+        UserError : there is one run.
+        """
+        self.check_spread()
+        mean, _ = self.mean
+        squares, count = torch.zeros_like(mean), torch.zeros(self.size)
+        for run in range(self.runs):
+            total, weight = self.so_far(run)
+            squares += (total / torch.where(weight > 0, weight, 1) - mean).square() * (weight > 0)
+            count += weight > 0
+        before = self.photo if self.by == 1 else at_size(self.photo, self.size)
+        return torch.where(self.left_alone(before), 0, (squares / (count - 1).clamp(min=1)).sqrt())
+
+    def check_spread(self) -> None:
+        """Say so where there is no spread."""
+        if self.runs < 2:
+            raise UserError("the spread is that between runs, and there is one: ask for 2 or more")
+
+    def left_alone(self, before: Tensor) -> Tensor:
+        """Return which values stay as they are."""
+        return self.stretch.outside(before) if self.known is None else self.known.expand_as(before) > 0
+
+    @property
+    def iterations_done(self) -> int:
+        """Of all fits together."""
+        return self.done_in_finished + sum(part.fit.iteration for part in self.parts)
+
+    @property
+    def iterations_most(self) -> int:
+        """Of all fits together, if those that have not ended do all theirs."""
+        most = self.how.settings.iterations
+        now = sum(part.fit.iteration if part.fit.stopped else most for part in self.parts)
+        return self.done_in_finished + now + most * len(self.waiting)
 
     @property
     def seconds_a_step(self) -> float:
-        """What an iteration of the current tile takes, measured without the first report's, which are slower."""
-        rows = [{"seconds": 0, "iteration": 0}, *self.fit.rows]
-        first, last = rows[1 if len(rows) > 2 else 0], rows[-1]
-        return (last["seconds"] - first["seconds"]) / max(1, last["iteration"] - first["iteration"])
+        """What an iteration takes, of all fits that go on; without the first report's, which are slower."""
+        seconds, steps = self.first if self.steps > self.first[1] else (0.0, 0)
+        return (self.seconds - seconds) / max(1, self.steps - steps)
 
     @property
     def seconds_left(self) -> float:
@@ -220,8 +354,8 @@ class Restoration:
 
     def seconds_until(self, iterations: int) -> float:
         """What is left, after the first report, if each fit ends after so many iterations."""
-        steps = iterations * (len(self.tiles) - self.finished) - self.fit.iteration
-        return max(0, steps) * self.seconds_a_step
+        now = max((iterations - part.fit.iteration for part in self.parts), default=0)
+        return (max(0, now) + iterations * math.ceil(len(self.waiting) / self.at_once)) * self.seconds_a_step
 
     @property
     def memory_gb(self) -> float:
@@ -231,17 +365,16 @@ class Restoration:
     @property
     def ended(self) -> str:
         """How far it came, and what is kept, in words."""
-        done, most, kept = self.fit.iteration, self.how.settings.iterations, self.rule_kept
-        how = f"stopped after {done} iterations" if done < most else f"did all {most} iterations"
-        of = f" of iteration {kept}" if kept < done else ""
+        begun = [end for end in self.ends if end[0]] or self.ends[:1]
+        fewest, most = min(done for done, _ in begun), max(done for done, _ in begun)
+        stopped = f"stopped after {most if fewest == most else f'{fewest} to {most}'} iterations"
+        how = f"did all {most} iterations" if fewest == self.how.settings.iterations else stopped
         if len(self.tiles) > 1:
-            how = f"{self.finished} of {len(self.tiles)} tiles are done; the last {how}"
-        return f"{how}; wrote the running average{of}"
-
-    @property
-    def rule_kept(self) -> int:
-        """Which iteration of the current tile is kept."""
-        return self.rule.latest.iteration if isinstance(self.rule, stopping.Later) else self.rule.iteration
+            how = f"{self.finished // self.runs} of {len(self.tiles)} tiles are done; the last {how}"
+        if len(begun) > 1:
+            return f"{len(begun)} runs: {how}; wrote the mean of their running averages"
+        kept = begun[0][1]
+        return f"{how}; wrote the running average{f' of iteration {kept}' if kept < most else ''}"
 
 
 def as_deep_as_fits(network: NetworkConfig, size: tuple[int, ...]) -> NetworkConfig:
@@ -268,7 +401,7 @@ def sound(photo: Tensor) -> Tensor:
 def denoise(
     photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str | torch.device | None = "auto", **more
 ) -> Restoration:
-    """Remove noise. `more` is `precision` and `seed`, here and below."""
+    """Remove noise. `more` is `precision`, `seed` and `runs`, here and below."""
     how = how or recommended(denoising(photo.shape[-2:], tile), len(photo))
     return Restoration(photo, how, early=True, tile=tile, device=device, **more)
 
