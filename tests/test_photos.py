@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,16 @@ def test_tiles_of_one_run_share_the_cores_too(two_cores):
     assert [len(run.parts) for _ in run] == [2, 2] and (run.finished, run.steps) == (2, 12)
 
 
+def test_a_fit_that_has_ended_gives_its_memory_to_the_next():
+    run = restore.dejpeg(PHOTO, of(2), runs=2, device="cpu")
+    first = weakref.ref(run.fit)
+    for _ in run:
+        assert run.finished == (first() is None)
+    assert run.finished == 2
+    left = weakref.ref(restore.dejpeg(PHOTO, of(2), device="cpu"))
+    assert left() is None
+
+
 def test_there_are_as_many_runs_as_cores_and_one_at_a_time_elsewhere(two_cores, monkeypatch):
     run = restore.dejpeg(PHOTO, of(4), device="cpu")
     assert (run.runs, run.at_once) == (2, 2)
@@ -180,15 +191,15 @@ def test_fewer_go_on_side_by_side_where_memory_is_short(two_cores, monkeypatch):
 
 
 def test_ctrl_c_ends_every_run_and_the_mean_so_far_is_written(photo, tmp_path, two_cores, monkeypatch):
-    steps, perturb = itertools.count(), restore.Restoration.perturb
+    steps, add_noise = itertools.count(), restore.add_noise
 
-    def pressed(self, *arguments):
+    def pressed(*arguments):
         if next(steps) == 90:  # within a round, in a thread
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(0.5)
-        return perturb(self, *arguments)
+        return add_noise(*arguments)
 
-    monkeypatch.setattr(restore.Restoration, "perturb", pressed)
+    monkeypatch.setattr(restore, "add_noise", pressed)
     before = threading.active_count()
     output = call("denoise", photo, "--runs", 2, "--spread", tmp_path / "spread.tif", "--device", "cpu").output
     assert "interrupted: 2 runs: stopped after 40 iterations; wrote the mean of their running averages" in output

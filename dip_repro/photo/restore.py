@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from dip_repro import memory, runtime, stopping
 from dip_repro.config import NetworkConfig
-from dip_repro.fitting import Fit, Report
+from dip_repro.fitting import Fit, Perturb, Report
 from dip_repro.images import at_size
 from dip_repro.networks import add_noise, noise_input
 from dip_repro.operators import Decimation, Identity, Mask
@@ -94,6 +94,17 @@ class Part:
 
 class LeftMeanwhile(Exception):
     """Ends a step that another thread does when the loop is left."""
+
+
+def unless(left: threading.Event) -> Perturb:
+    """Return what perturbs z, which each step does first; where the loop was left, it ends the step."""
+
+    def perturb(z: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
+        if left.is_set():
+            raise LeftMeanwhile
+        return add_noise(z, sigma, generator)
+
+    return perturb
 
 
 def advance(fit: Fit) -> Report:
@@ -200,15 +211,9 @@ class Restoration:
             seed=seed,
             stop=rule,
             precision=self.precision,
-            perturb=self.perturb,
+            perturb=unless(self.left),
         )
         self.parts.append(Part(*self.waiting.popleft(), fit))
-
-    def perturb(self, z: Tensor, sigma: float, generator: torch.Generator) -> Tensor:
-        """Perturb z, as each step does first; end the step where the loop was left."""
-        if self.left.is_set():
-            raise LeftMeanwhile
-        return add_noise(z, sigma, generator)
 
     def __iter__(self) -> Iterator[Report]:
         return self.reports(progress=False)
