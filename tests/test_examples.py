@@ -23,6 +23,6 @@ def test_the_examples_run(number, tmp_path, monkeypatch):
         Image.fromarray(pixels).save(name)
     code = re.sub(r"iterations=\d+", "iterations=2", code)
     code = code.replace('denoise(imread("photo.jpg"))', 'denoise(imread("photo.jpg"), iterations=2)')
-    code = code.replace("watch(denoise, picture)", "watch(denoise, picture, iterations=2)")
+    code = code.replace("watch(denoise, picture,", "watch(denoise, picture, iterations=2,")
     exec(compile(code, page, "exec"), {})
     assert len(BLOCKS) >= 3

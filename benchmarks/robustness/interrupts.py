@@ -19,6 +19,7 @@ from folders import OFTEN, made
 from kills import counted, started
 from trial import DECLARED, RIGHT, RUNS, TOLD, Row, command
 
+from dip_repro import images
 from dip_repro.study import runs
 
 TRIALS = 40
@@ -56,7 +57,35 @@ def interrupts() -> list[Row]:
             sound = became == TOLD and not damaged and first.items() <= whole.items()
             row.count(then if sound else f"{folder}: {became}; damaged: {damaged}")
     row.note = "each of the 40 steps is in the record"
-    return [row]
+    return [row, of_runs()]
+
+
+def of_runs() -> Row:
+    row = Row(
+        "interrupts",
+        "Ctrl-C at a random moment of `dip-repro denoise --runs 2`, side by side: the mean so far, or a sentence",
+    )
+    draw, prelude = random.Random(row.trial), "import torch; torch.set_num_threads(2)"
+    with tempfile.TemporaryDirectory() as name:
+        photo = Path(name) / "photo.png"
+        PICTURE.save(photo)
+
+        def denoised(out: Path, **how) -> str:
+            def whole() -> bool:
+                read = images.open_image(out).shape[-2:] == PICTURE.size[::-1]
+                return read and {path.name for path in Path(name).iterdir()} == {"photo.png", out.name}
+
+            options = ("--runs", 2, "--iterations", 40, "--device", "cpu", "--out", out)
+            became = command("denoise", photo, *options, prelude=prelude, right=whole, **how)
+            out.unlink(missing_ok=True)
+            return became
+
+        start = time.monotonic()
+        row.count(denoised(Path(name) / "alone.png"))
+        took = time.monotonic() - start
+        for trial in range(TRIALS):
+            row.count(denoised(Path(name) / f"{trial}.png", interrupt_after=draw.uniform(0.01, took)))
+    return row
 
 
 class Harmful:
