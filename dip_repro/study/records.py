@@ -37,10 +37,10 @@ def curves(history: pd.DataFrame) -> dict[str, list]:
 
 
 def mapped(value, change: Callable):
-    """Return nested dicts and lists with `change` applied to every value in them."""
+    """Return nested dicts of numbers, and of lists of numbers, with `change` applied to every number."""
     if isinstance(value, dict):
         return {name: mapped(part, change) for name, part in value.items()}
-    return [mapped(part, change) for part in value] if isinstance(value, list) else change(value)
+    return [change(number) for number in value] if isinstance(value, list) else change(value)
 
 
 def save(record: dict, image: Tensor, folder: Path) -> Path:

@@ -67,7 +67,7 @@ TABLES = {
     "denoising-50-stopped": published("denoising-50-stopped", 50, seed=0, stop="variance"),
     "denoising-second-50-stopped": published("denoising-second-50-stopped", 50, seed=1, stop="variance"),
 }
-EARLIER = {"denoising-50": published(f"{SUPERSEDED}denoising-50", 50, seed=0)}
+EARLIER = {"denoising-50": {"hill": published(f"{SUPERSEDED}denoising-50", 50, seed=0)["hill"]}}
 
 
 def small(name: str, image: str, channels: int, seed: int) -> Run:
