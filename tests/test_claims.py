@@ -25,6 +25,7 @@ GAIN = Claim("gain", "start_here", "it gains", "yes", "gain_db", "bundled pictur
         (2.6, 0.5, "undecided"),
         (2.4, 0.5, "no"),
         ((3.4, 9.0), 0.5, "undecided"),
+        (float("nan"), 0, "not applicable"),
     ],
 )
 def test_outcomes(value, margin, outcome):
@@ -39,7 +40,7 @@ def test_one_fit_is_shown_or_not_and_says_no_yes_and_no_no(outcome):
 
 def test_a_measured_value_is_shown_in_words_where_it_has_no_number():
     values = [claims.shown(value) for value in (None, float("nan"), 1.0, (1.0, 2.0))]
-    assert values == ["not measured", "condition not met", "1.00", "1.00 to 2.00"]
+    assert values == ["not measured", "not applicable", "1.00", "1.00 to 2.00"]
 
 
 def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 import contextlib
 import importlib.util
-import io
 import json
 import math
 import re
@@ -8,10 +7,8 @@ import subprocess
 import sys
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image as Picture
 from typer.testing import CliRunner
 
 from dip_repro import cli, corruptions, images, metrics
@@ -217,14 +214,11 @@ def test_a_record_without_truth_holds_no_score(tmp_path):
     assert record["inputs"].keys() == {"measurement", "z"}
 
 
-def test_a_border_moves_over_the_picture(record, tmp_path):
-    chosen, image = figures.before_after(TINY, tmp_path).children
-    for border, left, right in ((0, 1, 32), (20, 0, 20), (32, 0, 32)):
-        chosen.value = border
-        shown = images.as_image(np.asarray(Picture.open(io.BytesIO(image.value))))[:1]
-        given, restored = metrics.quantise(TINY.task.problem(0).corrupted), images.open_image(tmp_path / "tiny/one.png")
-        expected = restored if border == 0 else given
-        assert torch.equal(shown[..., left:right], expected[..., left:right])
+def test_a_thumbnail_is_the_left_of_one_picture_and_the_right_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(figures, "FIGURES", tmp_path)
+    before, after = metrics.quantise(torch.rand(2, 3, 32, 32))
+    shown = images.open_image(figures.thumbnail(before, after, "tiny-thumbnail"))
+    assert torch.equal(shown[..., :15], before[..., :15]) and torch.equal(shown[..., 17:], after[..., 17:])
 
 
 def test_of_the_black_pixels_of_a_masked_file_a_share_is_known(tmp_path):

@@ -391,8 +391,8 @@ def test_pages_follow_the_verdicts(tmp_path, monkeypatch):
     for name in (entry["name"] for entry in report.notebooks()):
         claims.conclude(name, {claim.quantity: math.nan for claim in claims.of(name)}, {}, "256 × 256")
     verdicts = [line for line in report.page("contents").splitlines() if line.startswith("*In the paper*")]
-    assert "3 not shown (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
-    assert " reproduced |" not in report.page("INDEX") and "3 not shown" in report.page("INDEX")
+    assert "3 not applicable (judged on 256 × 256)" in verdicts[0] and not any(" yes" in line for line in verdicts)
+    assert " reproduced |" not in report.page("INDEX") and "3 not applicable" in report.page("INDEX")
     gains = {"average_peak_gain_db": 9.0, "fall_from_peak_db": 9.0, "average_over_iterate_db": 9.0}
     claims.conclude("start_here", gains, {}, "256 × 256")
     assert "*The paper's claims*: 3 shown (judged on 256 × 256)" in report.page("contents")

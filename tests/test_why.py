@@ -4,11 +4,9 @@ import math
 
 import pandas as pd
 import pytest
-import torch
 
 from dip_repro.study import experiments, spectra
-from dip_repro.study.experiments import architectures, impedance
-from dip_repro.study.tasks import Inpainting
+from dip_repro.study.experiments import architectures, front, impedance
 
 LENGTH = 400
 
@@ -59,25 +57,20 @@ def test_what_is_not_reached_within_the_run_is_an_interval_and_without_a_fit_not
     assert math.isnan(found["largest_phases_over_natural"]) and math.isnan(found["least_shuffled_over_natural"][1])
 
 
-def test_networks_are_scored_where_it_counts_and_only_where_they_fitted():
-    runs = experiments.find("architectures").runs("quick")
-    last = runs[0].settings.iterations
-    history = pd.DataFrame({"iteration": [10, last], "loss": [0.1, 0.01], "seconds": [1.0, last / 10]})
-    restored = []
-    for run in runs:
-        problem = run.task.problem(run.seed)
-        # Wrong by a tenth where it counts, and by more where a mask knows the pixels.
-        hidden = problem.operator.mask == 0 if isinstance(run.task, Inpainting) else torch.tensor(True)
-        restored.append(torch.where(hidden, (problem.truth - 0.1).abs(), 1 - problem.truth))
-    tables = architectures.worth(runs, [history] * len(runs), restored)
-    for table in tables.values():
-        assert (table.psnr - 20).abs().max() < 0.5 and (table["seconds a step"] == 0.1).all()
-    shortfalls = architectures.proportions(tables)
-    assert abs(shortfalls["shortfall_denoising_db"]) < 1e-6
-    still = history.assign(loss=0.1)
-    assert all(table.psnr.isna().all() for table in architectures.worth(runs, [still] * len(runs), restored).values())
+def test_the_lead_of_a_network_is_the_mean_over_pictures_of_what_is_scored():
+    runs = experiments.find("architectures").runs("laptop")
+    gain = {"paper": 0.0, "depth-1": 1.0}
+    chosen = [run for run in runs if architectures.COMPARISONS["laptop"][run].arm in gain]
+    histories = []
+    for run in chosen:
+        cell, iteration = architectures.COMPARISONS["laptop"][run], pd.Series(range(10, 610, 10))
+        psnr = 20 + gain[cell.arm] + (cell.image == "chelsea") + 0 * iteration
+        histories.append(pd.DataFrame({"iteration": iteration, "psnr": psnr, "psnr_average": psnr, "loss": 0.0}))
+    lead = architectures.lead(chosen, histories)
+    assert {task: list(frame) for task, frame in lead.items()} == {"denoising": ["1 scale"], "inpainting": ["1 scale"]}
+    assert all((frame["1 scale"].dropna() - 1).abs().max() < 1e-6 for frame in lead.values())
 
 
 def test_the_front_is_what_nothing_beats():
     cost, quality = (pd.Series(values, index=list("abcde")) for values in ([1, 2, 2, 3, 4], [5, 7, 6, 7, 8]))
-    assert architectures.on_front(cost, quality).to_dict() == {"a": True, "b": True, "c": False, "d": False, "e": True}
+    assert front.on_front(cost, quality).to_dict() == {"a": True, "b": True, "c": False, "d": False, "e": True}

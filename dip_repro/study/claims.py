@@ -15,8 +15,8 @@ import pandas as pd
 from dip_repro.runtime import CHECKOUT, DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
-OUTCOMES = ("yes", "shown", "no", "not shown", "undecided")
-FAILED = ("no", "not shown")
+OUTCOMES = ("yes", "shown", "no", "not shown", "not applicable", "undecided")
+FAILED = ("no", "not shown", "not applicable")
 VERDICTS = (
     DATA / "verdicts" if CHECKOUT else Path("verdicts")
 )  # one file for each notebook, written by its closing cell
@@ -65,13 +65,18 @@ class Claim:
     margin: float | None = None
 
     def judge(self, value: Measured | None, margin: float = 0.0) -> str:
-        """Return one of `OUTCOMES`. Undecided: the bound lies in the interval, or nearer than `margin`. NaN is a no."""
+        """Return one of `OUTCOMES`. Undecided: the bound lies in the interval, or nearer than `margin`.
+
+        Not applicable: a condition of the claim is not met, which NaN says.
+        """
         if value is None:
             return "undecided"
         low, high = ends(value)
+        if math.isnan(low + high):
+            return "not applicable"
         if self.at_least + margin <= low and high <= self.at_most - margin:
             return "shown" if self.fits == 1 else "yes"
-        if not (high < self.at_least - margin or low > self.at_most + margin or math.isnan(low + high)):
+        if high >= self.at_least - margin and low <= self.at_most + margin:
             return "undecided"
         return "not shown" if self.fits == 1 else "no"
 
@@ -121,7 +126,7 @@ def shown(value: Measured | None) -> str:
     if value is None:
         return "not measured"
     if any(map(math.isnan, ends(value))):
-        return "condition not met"
+        return "not applicable"
     low, high = (f"{end:.2f}" for end in ends(value))
     return low if low == high else f"{low} to {high}"
 

@@ -72,6 +72,27 @@ def less_authors(
     return figure
 
 
+def beside(frame: pd.DataFrame, base: str) -> Figure:
+    """Draw PSNR less that of the column `base`, in dB: a row for each image, a marker for each other column.
+
+    frame : PSNR in dB, a row for each image. NaN where there is none.
+    """
+    figure, ((axis,),) = panels(size=(7.5, 0.3 * len(frame) + 1.5))
+    less = frame.drop(columns=base).sub(frame[base], axis=0).dropna(axis=1, how="all")
+    rows = np.arange(len(frame))
+    for row in rows:
+        axis.axhline(row, color=GREY, linewidth=0.4, alpha=0.5)
+    looks = zip("osD^vX", (INK, BLUE, ORANGE, GREEN, GREY, "#7b3294"), strict=True)
+    for (name, values), (marker, colour) in zip(less.items(), looks, strict=False):
+        axis.scatter(values, rows, s=44, marker=marker, color=colour, edgecolors="white", zorder=3, label=name)
+    axis.axvline(0, color=INK, linewidth=1)
+    axis.set_yticks(rows, frame.index, fontsize=9)
+    axis.set(ylim=(len(frame) - 0.5, -0.5), xlabel=f"PSNR less that of {base} (dB)")
+    axis.tick_params("y", length=0)
+    legend(axis, loc="lower center", bbox_to_anchor=(0.45, 1), ncols=2)
+    return figure
+
+
 def row_of_dots(axis: Axes, values: pd.Series, y: float, named: float = np.inf, **style) -> None:
     """Draw a dot for each value at height `y`, a bar at their mean, and the names of those beyond ± `named`."""
     values = values.dropna()

@@ -119,10 +119,11 @@ def curves(
     """Draw the iterate (thin) and the average (thick) of column `y` of each history; `levels` are dashed lines."""
     figure, ((axis,),) = panels()
     averaged = f"{y}_average"
-    for (label, history), colour in zip(histories.items(), COLOURS, strict=False):
-        axis.plot(history.iteration, history[y], color=colour, linewidth=0.9, alpha=0.8, label=f"{label}, iterate")
+    for (label, history), colour, style in zip(histories.items(), COLOURS, ("-", "--", "-.", ":") * 2, strict=False):
+        look: dict = {"color": colour, "linestyle": style}
+        axis.plot(history.iteration, history[y], linewidth=1.2, alpha=0.8, label=f"{label}, iterate", **look)
         if averaged in history:
-            axis.plot(history.iteration, history[averaged], color=colour, linewidth=2.2, label=f"{label}, average")
+            axis.plot(history.iteration, history[averaged], linewidth=2.6, label=f"{label}, average", **look)
     for label, level in (levels or {}).items():
         axis.axhline(level, color=GREY, linestyle="--", linewidth=1)
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY)
@@ -163,7 +164,6 @@ def lines(
     x: str = "iteration",
     margin: float = 0.0,
     lowest: float | None = None,
-    marker: str = "",
 ) -> Figure:
     """Draw a line for each column over the index `x`, a panel for each table; a band ± `margin`; cut at `lowest`."""
     columns = min(4, len(tables))
@@ -174,6 +174,7 @@ def lines(
     names = list(dict.fromkeys(name for table in named.values() for name in table))
     many = plt.get_cmap("turbo")(np.linspace(0.05, 0.95, len(names))) if len(names) > len(COLOURS) else COLOURS
     colours = dict(zip(names, many, strict=False))
+    markers = dict(zip(names, "osD^vPX" * len(names), strict=False))
     for axis in axes.flat[len(named) :]:
         axis.set_visible(False)
     for axis, (title, table) in zip(axes.flat, named.items(), strict=False):
@@ -181,7 +182,8 @@ def lines(
             axis.axhspan(-margin, margin, color=GREY, alpha=0.25, linewidth=0)
             axis.axhline(0, color=GREY, linewidth=0.8)
         for name, curve in table.items():
-            axis.plot(curve.index, curve, marker=marker, color=colours[name], linewidth=1.4, markersize=4, label=name)
+            look = {"color": colours[name], "marker": markers[name], "markevery": 1 if len(curve) < 30 else 0.1}
+            axis.plot(curve.index, curve, linewidth=1.4, markersize=5, label=name, **look)
         axis.set_xlabel(x)
         axis.set_title(title, fontsize=10, color=INK)
         legend(axis, 7, loc="upper center", bbox_to_anchor=(0.5, -0.18))
@@ -307,21 +309,6 @@ def slider(path: Path) -> Any:
     return moved(frames.__getitem__, len(frames) - 1, "frame")
 
 
-def before_after(run: Run, folder: Path = RESULTS) -> Any:
-    """Return a slider, for Jupyter, that moves a border: left of it is the input of a run, right of it its result."""
-    restored = stored([run], folder)
-    if not restored:
-        return no_record(run.name)
-    left, right = (to_8bit(image.expand(3, -1, -1)) for image in (problem_of(run).corrupted, *restored))
-
-    def divided(border: int) -> Picture.Image:
-        pixels = np.concatenate([left[:, :border], right[:, border:]], axis=1)
-        pixels[:, border : border + 1] = 255
-        return Picture.fromarray(pixels)
-
-    return moved(divided, right.shape[1], "border")
-
-
 def moved(drawn: Callable[[int], Picture.Image], last: int, name: str) -> Any:
     """Return a slider from 0 to `last` above the picture that is drawn for its value, for Jupyter."""
     from ipywidgets import Image, IntSlider, VBox
@@ -350,6 +337,18 @@ def save(figure: Figure, name: str) -> Path:
     FIGURES.mkdir(exist_ok=True)
     path = FIGURES / f"{name}.png"
     write(figure, path)
+    return path
+
+
+def thumbnail(before: Tensor, after: Tensor, name: str) -> Path:
+    """Write figures/<name>.png: the left half of one image (C, H, W), and the right half of another of its size."""
+    left, right = (to_8bit(image.expand(3, -1, -1)) for image in (before, after))
+    middle = left.shape[1] // 2
+    right[:, :middle] = left[:, :middle]
+    right[:, middle - 1 : middle + 1] = 255
+    FIGURES.mkdir(exist_ok=True)
+    path = FIGURES / f"{name}.png"
+    Picture.fromarray(right).save(path)
     return path
 
 

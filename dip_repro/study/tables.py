@@ -310,7 +310,25 @@ def over_baselines(name: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 def in_short(*names: str) -> pd.DataFrame:
     """Return `beside_baselines` of several experiments without what each run took, for a notebook."""
-    return pd.concat([beside_baselines(name) for name in names]).drop(columns=["iterations", "seconds"]).round(2)
+    every = pd.concat([beside_baselines(name) for name in names]).drop(columns=["iterations", "seconds"])
+    return every.rename(columns={"baseline": "best baseline", "ours": "this reproduction"}).round(2)
+
+
+LOOKED_AT = {  # columns of `cells`, as a notebook calls them
+    **{"authors": "the authors", "scored": "this reproduction, today's library"},
+    **{
+        "2017": "this reproduction, library of 2017",
+        "nlm": "non-local means",
+        "bm3d": "CBM3D",
+        "papyan": "sparse coding",
+    },
+    **{"bicubic": "bicubic", "tv_prior": "total variation", "no_prior": "no prior", "voronoi": "nearest pixel"},
+}
+
+
+def by_image(name: str, *methods: str, folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the PSNR in dB of a table's images: the authors' network, this reproduction's, and some other methods."""
+    return cells(name, folder)[["authors", "scored", "2017", *methods]].rename(columns=LOOKED_AT)
 
 
 def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
@@ -546,13 +564,6 @@ def gains_of_2017(folder: Path = RESULTS) -> pd.DataFrame:
         rows[place] = len(equal), gain.isna().sum(), equal.mean(), low, high
     index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
     return pd.DataFrame(list(rows.values()), index, ["pairs", "left out", "gain", "low", "high"])
-
-
-def beside_published(name: str, folder: Path = RESULTS) -> pd.DataFrame:
-    """Return a table of the paper in short: ours with its settings, the difference, and each method, in dB."""
-    table = find(name)
-    ours = cells(name, folder)[["scored", "difference"]].rename(columns={"scored": "ours"})
-    return ours.join(published(table).rename(columns={table.authors: "deep_prior"}))
 
 
 def shown(frame: pd.DataFrame) -> Whole:

@@ -24,7 +24,6 @@ from dip_repro.config import NetworkConfig, Settings
 from dip_repro.presets import FIVE_DB, PAPER, SETS, denoising, preset
 from dip_repro.study import results
 from dip_repro.study.experiments.ambiguities import slug
-from dip_repro.study.experiments.architectures import on_front
 from dip_repro.study.experiments.stopping import HELD, histories_of
 from dip_repro.study.results import Cell, crossed, interval, tidy
 from dip_repro.study.runs import RESULTS, Experiment, Run
@@ -235,3 +234,14 @@ def measured(folder: Path = RESULTS) -> dict:
     if both.minutes.notna().all():
         found["longest_minutes"] = both.minutes.max()
     return found | ({} if math.isnan(large) else {"large_minutes": large})
+
+
+def on_front(cost: pd.Series, quality: pd.Series) -> pd.Series:
+    """Return which rows lie on the Pareto front: no row is better at no more cost, and none is as good and cheaper.
+
+    A row whose quality is NaN is never on it.
+    """
+    better = [
+        ((cost <= c) & (quality > q) | (cost < c) & (quality >= q)).any() for c, q in zip(cost, quality, strict=True)
+    ]
+    return quality.notna() & ~pd.Series(better, cost.index)
