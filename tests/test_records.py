@@ -217,7 +217,7 @@ def test_a_record_without_truth_holds_no_score(tmp_path):
 def test_a_thumbnail_is_the_left_of_one_picture_and_the_right_of_another(tmp_path, monkeypatch):
     monkeypatch.setattr(figures, "FIGURES", tmp_path)
     before, after = metrics.quantise(torch.rand(2, 3, 32, 32))
-    shown = images.open_image(figures.thumbnail(before, after, "tiny-thumbnail"))
+    shown = images.open_image(figures.thumbnail(before, after, "tiny-thumbnail"))[:, ::2, ::2]
     assert torch.equal(shown[..., :15], before[..., :15]) and torch.equal(shown[..., 17:], after[..., 17:])
 
 

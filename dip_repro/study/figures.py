@@ -341,11 +341,12 @@ def save(figure: Figure, name: str) -> Path:
 
 
 def thumbnail(before: Tensor, after: Tensor, name: str) -> Path:
-    """Write figures/<name>.png: the left half of one image (C, H, W), and the right half of another of its size."""
+    """Write figures/<name>.png: the left half of one image (C, H, W), and the right half of another; twice as large."""
     left, right = (to_8bit(image.expand(3, -1, -1)) for image in (before, after))
     middle = left.shape[1] // 2
     right[:, :middle] = left[:, :middle]
     right[:, middle - 1 : middle + 1] = 255
+    right = right.repeat(2, axis=0).repeat(2, axis=1)
     FIGURES.mkdir(exist_ok=True)
     path = FIGURES / f"{name}.png"
     Picture.fromarray(right).save(path)
