@@ -15,7 +15,7 @@ GAIN = Claim("gain", "start_here", "it gains", "yes", "gain_db", "bundled pictur
     [
         (3.0, 0, "yes"),
         (2.9, 0, "no"),
-        (float("nan"), 0, "no"),
+        (float("nan"), 0, "not applicable"),
         (None, 0, "undecided"),
         ((2.0, 4.0), 0, "undecided"),
         ((3.5, 4.0), 0, "yes"),
@@ -25,7 +25,6 @@ GAIN = Claim("gain", "start_here", "it gains", "yes", "gain_db", "bundled pictur
         (2.6, 0.5, "undecided"),
         (2.4, 0.5, "no"),
         ((3.4, 9.0), 0.5, "undecided"),
-        (float("nan"), 0, "not applicable"),
     ],
 )
 def test_outcomes(value, margin, outcome):
