@@ -8,6 +8,8 @@ import pkgutil
 import re
 from pathlib import Path
 
+from dip_repro.study import report
+
 ROOT = Path(__file__).resolve().parents[1]
 
 project = "Deep Image Prior, reproduced"
@@ -41,23 +43,32 @@ COMMANDS = ("dip_repro.cli", "dip_repro.study.cli")  # told by `dip-repro --help
 
 
 def cards() -> str:
-    """Return the gallery: a card for each notebook with its first figure, its title and the paper's place."""
-    grid = [":::::{grid} 1 2 2 3", ":gutter: 3"]
-    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
-        sources = ["".join(cell["source"]) for cell in json.loads(path.read_bytes())["cells"]]
-        title = sources[0].partition("\n")[0].lstrip("# ")
-        place = re.search(r"\*\*The paper's claim\*\* \(([^)]*)\)", sources[0])
-        figure = re.findall(rf', "({path.stem[3:].replace("_", "-")}-[\w-]+)"\)', "\n".join(sources))[0]
-        grid += [
-            f"::::{{grid-item-card}} {title}",
-            f":link: /notebooks/{path.stem}",
-            ":link-type: doc",
-            f":img-top: /figures/{figure}.png",
-            f":img-alt: {title}",
-            place[1] if place else "",
-            "::::",
-        ]
-    return "\n".join([*grid, ":::::"])
+    """Return the gallery: for each part of the book a card for each notebook, with its first figure and a sentence."""
+    shown = []
+    for title, books in report.parts():
+        shown += [f"## {title}", ":::::{grid} 1 2 2 3", ":gutter: 3"]
+        for book in books:
+            shown += [
+                f"::::{{grid-item-card}} {book['number']} {book['title']}",
+                f":link: /notebooks/{book['file'].removesuffix('.ipynb')}",
+                ":link-type: doc",
+                f":img-top: /figures/{book['figure']}.png",
+                f":img-alt: {book['title']}",
+                book["sentence"],
+                "::::",
+            ]
+        shown += [":::::", ""]
+    return "\n".join(shown)
+
+
+def contents() -> str:
+    """Return the navigation: the notebooks of each part of the book."""
+    block = "```{{toctree}}\n:caption: {0}\n:hidden:\n\n{1}\n```"
+    pages = {
+        title: "\n".join(f"/notebooks/{book['file'].removesuffix('.ipynb')}" for book in books)
+        for title, books in report.parts()
+    }
+    return "\n\n".join(block.format(title, listed) for title, listed in pages.items())
 
 
 def modules(package: str) -> str:
@@ -74,7 +85,7 @@ def fill(app, docname: str, source: list[str]) -> None:
     A slider needs a kernel, and scripts from elsewhere. So a page has none; the figures beside it show the same.
     """
     if docname.startswith("docs/"):
-        source[0] = source[0].replace("{{ cards }}", cards())
+        source[0] = source[0].replace("{{ cards }}", cards()).replace("{{ contents }}", contents())
         source[0] = re.sub(r"\{\{ modules (\S+) \}\}", lambda match: modules(match[1]), source[0])
 
     if (ROOT / f"{docname}.ipynb").exists():

@@ -6,7 +6,7 @@ import sys
 import types
 
 from dip_repro.runtime import ROOT
-from dip_repro.study import experiments, runs
+from dip_repro.study import experiments, report, runs
 
 
 def test_the_section_on_speed_is_the_committed_benchmarks(monkeypatch):
@@ -56,3 +56,23 @@ def test_every_commit_of_the_history_is_one_and_no_template_types_a_measurement(
     for template in (ROOT / "data" / "templates").glob("*.md"):
         typed = re.sub(r"{{.*?}}|{%.*?%}|< 0\.05", "", template.read_text())
         assert not re.search(r"\d\.\d|\d dB", typed), template
+
+
+def test_readme_is_short_and_its_first_screen_holds_a_command_for_a_photo():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.split()) <= 900
+    first_screen = text.splitlines()[:25]
+    assert any(line.startswith("dip-repro denoise figures/noisy.png") for line in first_screen)
+    assert "git clone --depth 1 <this repository>" in text and (ROOT / "figures" / "noisy.png").is_file()
+
+
+def test_the_picture_of_readme_is_no_worse_than_its_baseline():
+    psnr = report.front_page(runs.RESULTS)["psnr_db"]
+    assert psnr["dip-repro denoise"] >= psnr["non-local means"] > psnr["noisy"]
+
+
+def test_the_book_has_every_notebook_in_one_part_and_a_sentence_for_it():
+    listed = [name for part in report.book() for name in part["notebooks"]]
+    books = [book["name"] for _, of in report.parts() for book in of]
+    assert books == [book["name"] for book in report.notebooks()] and len(listed) == len(set(listed))
+    assert all(book["sentence"].endswith(".") for book in report.notebooks())

@@ -25,6 +25,7 @@ FORMATS = {
 }
 README, CONTENTS = ROOT / "README.md", ROOT / "notebooks" / "README.md"
 INDEX, GUIDE, LAPTOP, FULL = (DATA / f"{name}.md" for name in ("INDEX", "GUIDE", "LAPTOP", "RESULTS"))
+FRONT_PAGE = ROOT / "benchmarks" / "results" / "front-page.json"
 HISTORY = ROOT / "docs" / "history.md"
 OF_2017, TODAY, OURS = tables.COLUMNS
 LIBRARIES = {column.partition(", ")[2]: column for column in (OF_2017, TODAY)}
@@ -88,7 +89,7 @@ def how_many(column: str, folder: Path) -> str:
     found = pd.DataFrame(judged)
     words = ", ".join(f"{count} {word}" for word, count in found.verdict.value_counts().items())
     title = next(title for title, score in tables.COLUMNS.items() if score == column).partition(", ")[2]
-    return f"by {title} {found.cells.sum()} of {(found.cells + found.missing).sum()} cells are done (tables: {words})"
+    return f"{found.cells.sum()} of {(found.cells + found.missing).sum()} cells with {title} (tables: {words})"
 
 
 def claimed(whose: str, folder: Path) -> str:
@@ -102,29 +103,19 @@ def scale_of_2017(folder: Path) -> pd.DataFrame:
     return ambiguities.again(folder).query("reading == 'norm-scale/U(0, 1)'")
 
 
-def recommended(folder: Path) -> pd.DataFrame:
-    """Return the row of `front.beside_the_papers` that is recommended for each task, where it is measured."""
-    chosen = {task: front.chosen(front.beside_the_papers(task, folder)) for task in front.FAMILIES}
-    rows = {
-        task: {"effect": of.gain} | of[["low", "high", "faster"]].to_dict()
-        for task, of in chosen.items()
-        if of is not None
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
+def photos(folder: Path) -> pd.DataFrame:
+    """Return `tables.photos` where both settings are measured."""
+    return tables.photos(folder).dropna()
+
+
+def front_page(folder: Path) -> dict:
+    """Return what benchmarks/front_page.py measured: PSNR in dB of the three pictures of README."""
+    return json.loads(FRONT_PAGE.read_text(encoding="utf-8"))
 
 
 def verdicts(column: str, folder: Path) -> pd.DataFrame:
     """Return the verdicts on the seven tables by one of `tables.COLUMNS`, with all that stands beside them."""
     rows = {table.title: tables.said(tables.judged(name, column, folder)) for name, table in tables.TABLES.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
-
-
-def in_short_table(folder: Path) -> pd.DataFrame:
-    """Return the verdicts on the seven tables by both libraries, in short."""
-    rows = {
-        table.title: {title: in_short(name, column, folder) for title, column in LIBRARIES.items()}
-        for name, table in tables.TABLES.items()
-    }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("table")
 
 
@@ -168,9 +159,27 @@ def entries() -> list[dict]:
 
 
 @functools.cache
+def book() -> list[dict]:
+    """Return the parts of the book, as data/book.toml has them."""
+    return tomllib.loads((DATA / "book.toml").read_text(encoding="utf-8"))["part"]
+
+
+def parts(folder: Path = RESULTS) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return the title of each part of the book, such as "I. Your photo", with its notebooks."""
+    numbered = zip(("I", "II", "III", "IV"), book(), strict=True)
+    return [
+        (f"{number}. {part['title']}", [one for one in notebooks() if one["name"] in part["notebooks"]])
+        for number, part in numbered
+    ]
+
+
+@functools.cache
 def notebooks(folder: Path = RESULTS) -> list[dict[str, str]]:
-    """Return what each notebook says of itself: number, file, title, place in the paper, claim, first figure."""
-    found = []
+    """Return what each notebook says of itself: number, file, title, place in the paper, claim, first figure.
+
+    And its `sentence` of data/book.toml.
+    """
+    found, sentences = [], {name: said for part in book() for name, said in part["notebooks"].items()}
     for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")):
         sources = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
         heading, _, text = sources[0].partition("\n\n")
@@ -185,6 +194,7 @@ def notebooks(folder: Path = RESULTS) -> list[dict[str, str]]:
                 "file": path.name,
                 "title": heading.lstrip("# 0123456789."),
                 "figure": figure,
+                "sentence": sentences[name],
             }
             | {"place": place or "not in the paper", "claim": claim[0].upper() + claim[1:].replace("\n", " ")}
         )
@@ -357,11 +367,11 @@ FILTERS = {
     **{"in_words": ambiguities.in_words, "question": ambiguities.question},
 }
 ASKED = (
-    *(how_many, claimed, scale_of_2017, recommended, verdicts, in_short_table, single_cells, rules, history, notebooks),
+    *(how_many, claimed, scale_of_2017, photos, front_page, verdicts, single_cells, rules, history, parts),
     *(ledgers, failed, index_rows, ranked, most_that_matter, blind, differing, ambiguities.effects),
     *(tables.outlying, tables.gains_of_2017, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
-CONSTANTS = {"MARGIN": MARGIN, "OUTLYING": tables.OUTLYING, "LEVEL": tables.LEVEL, "MOST": MOST, "side": front.SIDE}
+CONSTANTS = {"MARGIN": MARGIN, "OUTLYING": tables.OUTLYING, "LEVEL": tables.LEVEL, "MOST": MOST}
 
 
 def page(name: str, folder: Path = RESULTS) -> str:
@@ -374,7 +384,6 @@ def page(name: str, folder: Path = RESULTS) -> str:
     )
     found.filters |= FILTERS
     asked: dict[str, Callable] = {function.__name__: functools.partial(function, folder=folder) for function in ASKED}
-    asked["photos"] = lambda: front.photos_beside_the_papers(folder).dropna()
     text = found.get_template(f"{name}.md").render(asked | CONSTANTS | {"declaration": ambiguities.declaration})
     return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
 
@@ -399,5 +408,5 @@ def write() -> tuple[Path, ...]:
 PAGES = {path: path.stem for path in (INDEX, GUIDE, FULL, LAPTOP)} | {CONTENTS: "contents"}
 SECTIONS = {
     (f"<!-- {name}: written by dip-repro study report -->", f"<!-- end of {name} -->"): f"readme-{name}"
-    for name in ("answer", "results", "gallery")
+    for name in ("picture", "answers", "book")
 }

@@ -23,6 +23,7 @@ from dip_repro.study.claims import Whole
 from dip_repro.study.experiments import (
     declared,
     denoising,
+    front,
     library_2017,
     lookup,
     restoration,
@@ -306,6 +307,18 @@ def over_baselines(name: str, folder: Path = RESULTS) -> pd.DataFrame:
         of_run = stored.get((record["name"], record["key"]), {})
         rows[run] = {what: records.score(record) - psnr for what, psnr in of_run.items()}
     return pd.DataFrame(list(rows.values()), pd.Index(list(rows), dtype=object))
+
+
+def photos(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return `front.photos_beside_the_papers` with non-local means, which is told σ, beside both settings.
+
+    nlm : its PSNR in dB. over_nlm, paper_over_nlm : by how many dB each setting is above it.
+    """
+    found, over = front.photos_beside_the_papers(folder), over_baselines("photos", folder).to_dict("index")
+    every = results.tidy(front.PHOTO_CELLS, over, ["NLM"]).NLM
+    small = every[every.index.get_level_values("task") == "small"].droplevel(["task", "seed"]).unstack("arm")
+    over_nlm, paper = (small.get(arm, pd.Series(dtype=float)).reindex(found.index) for arm in ("recommended", "paper"))
+    return found.assign(nlm=found.recommended - over_nlm, over_nlm=over_nlm, paper_over_nlm=paper)
 
 
 def in_short(*names: str) -> pd.DataFrame:

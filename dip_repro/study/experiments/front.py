@@ -189,6 +189,7 @@ PHOTOS = Experiment(
     "Photos that no round of the search had: the recommended preset beside the paper's",
     "The setting that we recommend (not in the paper)",
     {"laptop": tuple(PHOTO_CELLS)},
+    baselines=True,
 )
 
 
