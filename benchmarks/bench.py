@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--device cpu] [--rounds 2]
 
 Writes benchmarks/results/speed-MACHINE.json and the section of docs/speed.md, and prints a table: seconds a step (least
-of the medians over rounds), the ratio to the textbook loop, the share of the machine's float32 matrix-product rate over
-the FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
+of the medians over rounds), the ratio to the textbook loop, the fraction of the machine's float32 matrix-product rate
+by the FLOPs counted from the textbook network, peak memory; then cost against pixels, with the exponent.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a fit saves, so that it goes on after an interruption as if there had been none."""
+"""What a fit saves, so that it resumes after an interruption as if there had been none."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from dip_repro.console import Device, Precision, Setting, ended
 
 MOVED = ("list", "run", "doctor", "collect", "verify", "table", "report")  # to `dip-repro study`; until 0.4
-GO_ON = "; finished records and checkpoints stay, and the same command goes on from them"
+GO_ON = "; finished records and checkpoints stay, and the same command resumes from them"
 
 
 class Group(TyperGroup):

@@ -142,7 +142,7 @@ class Settings:
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
-    rollback_threshold: float = 0.1  # the loss jumps where it rises by this share of the first loss between two reports
+    rollback_threshold: float = 0.1  # a jump: a rise by this fraction of the first loss
     rollback_ratio: float = math.inf  # or to this multiple of itself
     output: Literal["perturbed", "unperturbed"] = "perturbed"  # z of the last iterate
     report_every: int = 10  # how often the loss is looked at, scores are taken, and a place to return to is kept

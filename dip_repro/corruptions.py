@@ -40,9 +40,9 @@ def poisson_noise(image: Tensor, photons: float, seed: int) -> Tensor:
 
 
 def impulse_noise(image: Tensor, share: float, seed: int) -> Tensor:
-    """Return (C, H, W) with salt and pepper noise, in 8 bits: about `share` of the values become 0 or 1, equally often.
+    """Return (C, H, W) with salt and pepper noise, in 8 bits: a value becomes 0 or 1, equally often.
 
-    Each channel is drawn separately. Drawn from the stream "impulse".
+    share : about this fraction of the values does. Each channel is drawn separately. Drawn from the stream "impulse".
     """
     if not 0 <= share <= 1:
         raise UserError(f"share = {share}: it must be between 0 and 1")
@@ -80,7 +80,7 @@ def decimated(image: Tensor, factor: int) -> Tensor:
 def missing_pixels(size: tuple[int, ...], missing: float, seed: int) -> Tensor:
     """Return a Bernoulli mask (1, H, W), 1 = known: each pixel is missing with probability `missing`, all channels."""
     if not 0 <= missing < 1:
-        raise UserError(f"missing = {missing}: the share of missing pixels must be at least 0 and less than 1")
+        raise UserError(f"missing = {missing}: the fraction of missing pixels must be at least 0 and less than 1")
     return (torch.rand(1, *size, generator=stream(seed, "corruption")) >= missing).float()
 
 
@@ -105,9 +105,9 @@ def text_mask(size: tuple[int, ...], text: str, height: int) -> Tensor:
 
 
 def hole_mask(size: tuple[int, ...], share: float) -> Tensor:
-    """Return a mask (1, H, W), 0 in a central rectangle of `share` of each side."""
+    """Return a mask (1, H, W), 0 in a central rectangle whose sides are the fraction `share` of the image's."""
     if not 0 < share < 1:
-        raise UserError(f"hole = {share}: a share of each side must be between 0 and 1")
+        raise UserError(f"hole = {share}: a fraction of each side must be between 0 and 1")
     mask = torch.ones(1, *size)
     top, left = (round(n * (1 - share) / 2) for n in size)
     mask[:, top : size[0] - top, left : size[1] - left] = 0

@@ -78,14 +78,14 @@ def up(x: Tensor) -> Tensor:
 def convolve_upsampled(x: Tensor, weight: Tensor, mode: str = "reflect") -> Tensor:
     """Return the convolution of up(x), padded by `mode`: (N, C, h, w), (K, C, 3, 3) → (N, K, 2h, 2w), h, w ≥ 2.
 
-    The same function as the plain way, up to rounding.
+    The same function as PyTorch's own convolution, up to rounding.
     """
     x, *edges = Edges.apply(x)
     flipped = weight.transpose(0, 1).flip(2, 3).contiguous(memory_format=layout(x))
     between = F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), "replicate"), flipped, stride=2)
     whole = F.conv2d(between, smoothing((1, 3, 3, 1), 4, like=between), groups=len(weight))
     # Up-sampling continues the map beyond its border by replication, the convolution by `mode`. So the outermost
-    # rows and columns are done the plain way, from the two that they see.
+    # rows and columns are computed by the usual convolution, from the two that they see.
     top, bottom, left, right = (up(edge) for edge in edges)
     top = F.conv2d(F.pad(top[..., :2, :], (1, 1, 1, 0), mode), weight)
     bottom = F.conv2d(F.pad(bottom[..., -2:, :], (1, 1, 0, 1), mode), weight)

@@ -31,8 +31,8 @@ EXTRA = "pip install 'dip_repro[features]'"
 class Features(nn.Module):
     """x ↦ Φ(x): (N, 3, H, W) in [0, 1] → (N, C, H', W'), where H' = W' = 1 for a fully connected layer.
 
-    Φ is what `layers`, by name, make of (x − `mean`)/`std`, up to and with the layer `until`. With `side`, x is first
-    scaled to `side` × `side`, the size that the network was trained at.
+    Φ(x) is the output of the layer `until` of a network whose `layers` are given by name, for the input
+    (x − `mean`)/`std`. With `side`, x is first scaled to `side` × `side`, the size that the network was trained at.
     """
 
     mean: Tensor
@@ -118,9 +118,9 @@ class Network:
 
 
 def features(network: str, until: str, own_size: bool = False) -> Features:
-    """Return Φ of one of `NETWORKS`, up to and with the layer `until`.
+    """Return Φ of one of `NETWORKS`: its layers up to `until`, which is included.
 
-    own_size : whether images are scaled to the size that the network was trained at, as where it is only to judge.
+    own_size : whether images are scaled to the size that the network was trained at, as needed where it only judges.
 
     Raises
     ------

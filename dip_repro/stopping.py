@@ -180,12 +180,12 @@ class Residual:
 
 @own_defaults()
 def held_out(mask: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Split the known pixels of `mask` (1, H, W) into two masks: those to fit, and about a `share` of them to watch.
+    """Split the known pixels of `mask` (1, H, W) into two masks: those to fit, and those to watch.
 
-    They are drawn from the stream "held-out", each pixel with all its channels.
+    share : about this fraction is watched. They are drawn from the stream "held-out", each pixel with all its channels.
     """
     if not 0 < share < 1:
-        raise UserError(f"held out = {share}: a share of the known pixels must be between 0 and 1")
+        raise UserError(f"held out = {share}: a fraction of the known pixels must be between 0 and 1")
     watched = mask * (torch.rand(mask.shape, generator=stream(seed, "held-out")) < share)
     return mask - watched, watched
 
@@ -309,9 +309,10 @@ def recommended(
 ) -> tuple[Mask, Later]:
     """Return what to fit of a noisy image (C, H, W), and a new rule that watches the rest of it.
 
-    The operator leaves out a `share` of the pixels. The fit reproduces their noise only by chance, so that the loss on
-    them rises when the rest is overfitted. The fit does not end before the moving variance of its iterates was
-    lowest, too. Of the rules tried it did best on pictures and noise that none had seen (notebook `stopping`).
+    The operator leaves out the fraction `share` of the pixels. The fit reproduces their noise only by chance, so the
+    loss on them rises when the rest is overfitted. The fit ends when this loss and the moving variance of the iterates
+    have both passed their minimum. Of the rules tried it was the best on unseen pictures and noise (notebook
+    `stopping`).
 
     It compares pixels of the image with those of the measurement, so it means nothing with an operator of your own,
     such as a blur: `fit` refuses it there. `moving_variance` watches the iterates alone.

@@ -14,7 +14,7 @@ from dip_repro.runtime import UserError
 
 HALF = 0.5
 BETWEEN = 0.15  # from black and from white: such a pixel is of neither
-MANY, SOME = 0.25, 0.05  # shares of the pixels
+MANY, SOME = 0.25, 0.05  # fractions of the pixels
 
 
 def known_by(mask: Picture, photo: Picture, missing: str, name: str) -> Tensor:

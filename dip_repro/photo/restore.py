@@ -41,7 +41,7 @@ from dip_repro.runtime import UserError
 RUNS = 4  # at most, where their number is not given
 NARROW = 0.5  # a photo that uses less of [0, 1] is stretched
 TILE, OVERLAP = 512, 64  # pixels of the result; a tile of 512² takes about 3 GB
-GROWTH = 1.1  # from the first reports to the end a process grew by up to 1.08 times, as free memory is in pieces
+GROWTH = 1.1  # from the first reports to the end a process grew by up to 1.08 times, since free memory is fragmented
 
 
 class Stretch(NamedTuple):

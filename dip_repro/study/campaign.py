@@ -1,4 +1,4 @@
-"""Many runs, in this process or on several: finished ones are skipped, interrupted ones go on."""
+"""Many runs, in this process or on several: finished ones are skipped, interrupted ones are resumed."""
 
 from __future__ import annotations
 

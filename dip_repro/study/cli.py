@@ -67,7 +67,7 @@ def run(
     workers: Annotated[int, typer.Option(min=1, help="runs side by side, each with cores of its own")] = 1,
     figure: Annotated[bool, typer.Option(help="save a figure of each run beside its record")] = True,
 ) -> None:
-    """Run experiments without Jupyter. Finished runs are skipped, interrupted ones go on."""
+    """Run experiments without Jupyter. Finished runs are skipped, interrupted ones are resumed."""
     queue = {run.name: run for run in campaign.select(selection, profile.value)}
     limit = seconds(budget) if budget else math.inf
     outcome = campaign.campaign(queue.values(), out, device, precision.value, compiled, limit, workers)

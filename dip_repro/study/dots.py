@@ -131,7 +131,7 @@ def said(
 
 
 def noise_shares(axis: Axes, shares: Mapping[str, pd.DataFrame]) -> None:
-    """Draw the share of the noise that each output has, a row for each method, a dot for each image."""
+    """Draw the fraction of the noise that each output has, a row for each method, a dot for each image."""
     names = list(dict.fromkeys(name for frame in shares.values() for name in frame))
     for (sigma, frame), shift, filled in zip(shares.items(), (-0.13, 0.13), (True, False), strict=True):
         for name, values in frame.items():
@@ -140,7 +140,7 @@ def noise_shares(axis: Axes, shares: Mapping[str, pd.DataFrame]) -> None:
         axis.scatter([], [], s=34, **look(GREY, filled), label=sigma)
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(names)), [fill(name, 16) for name in names], fontsize=9)
-    axis.set(ylim=(len(names) - 0.5, -0.5), xlabel="share α of the published noise")
+    axis.set(ylim=(len(names) - 0.5, -0.5), xlabel="fraction α of the published noise")
     finish(axis, "Denoising: noise that is left", 2)
 
 

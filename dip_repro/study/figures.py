@@ -450,7 +450,7 @@ def by_band(histories: dict[str, list[pd.DataFrame]], bands: list[str]) -> Figur
             axis.plot(mean.index, mean[band], color=colour, linestyle=dash, linewidth=1.8, label=f"to {band}")
         axis.set(xscale="log", xlabel="iteration", ylim=(0, 1.3))
         axis.set_title(label, fontsize=10, color=INK)
-    axes[0].set_ylabel("share not yet explained")
+    axes[0].set_ylabel("fraction not yet explained")
     named = {"title": "cycles a pixel", "title_fontsize": 9, "handlelength": 3.5}
     legend(axes[-1], 9, loc="center left", bbox_to_anchor=(1, 0.5), **named)
     return figure

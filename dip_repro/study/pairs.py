@@ -15,7 +15,7 @@ from torch import Tensor
 from dip_repro.metrics import quantise
 from dip_repro.runtime import UserError
 
-SHADE = 0.4  # the share of the flash's light that is missing in its shadow
+SHADE = 0.4  # the fraction of the flash's light that is missing in its shadow
 
 
 def flash_shadow(size: tuple[int, ...]) -> Tensor:
@@ -91,10 +91,11 @@ def of_residual(smooth: Callable[[Tensor, float], Tensor], image: Tensor, residu
 
 
 def gradients_kept(base: Tensor, photo: Tensor) -> dict[str, float]:
-    """Return the share of a photo's gradients that its base layer keeps, at strong edges and in fine texture.
+    """Return the fraction of a photo's gradients that its base layer keeps, at strong edges and in fine texture.
 
-    The share is ⟨∇base, ∇photo⟩ / ‖∇photo‖²: gradients of the base that the photo does not have do not count. "edges"
-    are the 5 % of pixels with the strongest gradients of the photo blurred by 1.5 pixels, "texture" the weaker half.
+    The fraction is ⟨∇base, ∇photo⟩ / ‖∇photo‖²: gradients of the base that the photo does not have do not count.
+    "edges" are the 5 % of pixels with the strongest gradients of the photo blurred by 1.5 pixels, "texture" the
+    weaker half.
     """
 
     def gradient(x: Tensor) -> Tensor:

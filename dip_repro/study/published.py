@@ -62,12 +62,12 @@ Measured = dict[str, tuple[float, float]]  # value and standard error by quantit
 
 
 def noise_share(image: Tensor, truth: Tensor, noisy: Tensor, sigma_8bit: float) -> tuple[float, float]:
-    """Return the share α of the noise of `noisy` that `image` still has, and its standard error. Images (C, H, W).
+    """Return the fraction α of the noise of `noisy` that `image` still has, and its standard error. Images (C, H, W).
 
         α = ⟨e, n⟩ / ⟨n, n⟩,  e = image − truth,  n = noisy − truth
 
     over pixels whose truth is `CLIPPING` σ from black and white, each less its mean there: published files are rounded
-    down, so that both means are −1/2 level, which would count as a share. An image that was computed from `noisy` has
+    down, so that both means are −1/2 level, which would count as noise. An image that was computed from `noisy` has
     some of its noise; where it was computed from another draw, α is 0. The standard error holds for noise that is
     independent from pixel to pixel and of the image.
     """
@@ -125,7 +125,7 @@ def near_border(size: tuple[int, ...], width: int) -> Tensor:
 
 
 def of_denoising(image: Tensor, problem: Problem, sigma_8bit: float) -> Measured:
-    """Return the share of the noise that is left, the best match of it, and the mean error in grey levels."""
+    """Return the fraction of the noise that is left, the best match of it, and the mean error in grey levels."""
     assert problem.truth is not None  # of these images it is published
     inside = far_from_clipping(problem.truth, sigma_8bit)
     known = image, problem.truth, problem.corrupted, sigma_8bit
@@ -265,8 +265,9 @@ def in_columns(by_method: pd.DataFrame, columns: Mapping[str, tuple[str, ...]]) 
 
 
 def shares(name: str, path: Path = FILES) -> pd.DataFrame:
-    """Return the noise share α in a table, a row for each column of `DENOISED`: how many images, the mean and its
-    standard error, the range, and the largest `best_match`.
+    """Return the fraction α of the noise in a table, a row for each column of `DENOISED`.
+
+    How many images, the mean and its standard error, the range, and the largest `best_match`.
     """
     share, error, match = (
         beside(quantity, DENOISED, name, of=of, path=path)

@@ -54,7 +54,7 @@ class Samples:
     def calibration(self, truth: Tensor) -> dict[str, float]:
         """Compare the spread with the error of the mean, over all values of (C, H, W).
 
-        samples : how many. coverage : the share of values within 2 standard deviations of the truth; 0.954 for a
+        samples : how many. coverage : the fraction of values within 2 standard deviations of the truth; 0.954 for a
         normal posterior. explained : the mean variance over the mean squared error; 1 where calibrated. rank :
         Spearman's correlation of the standard deviation and the absolute error.
         """

@@ -62,14 +62,14 @@ def slope(image: Tensor) -> float:
 
 
 def share(image: Tensor, low: float, high: float) -> float:
-    """Return the share of the power of (C, H, W) at frequencies in (low, high]."""
+    """Return the fraction of the power of (C, H, W) at frequencies in (low, high]."""
     spectrum, radius = power(image), radii(*image.shape[-2:])
     spectrum = spectrum * (radius > 0)
     return float(spectrum[(radius > low) & (radius <= high)].sum() / spectrum.sum())
 
 
 def band_error(image: Tensor, target: Tensor, low: float, high: float) -> Tensor:
-    """Return the squared error of (C, H, W) at frequencies in (low, high], as a share of the target's energy there.
+    """Return the squared error of (C, H, W) at frequencies in (low, high], as a fraction of the target's energy there.
 
     No window: by Parseval's theorem the bands add up to the squared error, without that of the means.
     """

@@ -155,9 +155,10 @@ class Jpeg:
 class Damage:
     """x0 = x with damage of a `kind` and `level`; the signals of the stopping rules are logged.
 
-    The level of each kind: "gaussian", σ in grey levels; "poisson", photons where a channel is 1; "impulse", share of
-    the values; "speckle", σ as a share of x; "jpeg", quality; "missing", share of the pixels; "mixed", photons.
-    held_out : this share of the known pixels is not fitted, and the loss on them is logged too.
+    The level of each kind: "gaussian", σ in grey levels; "poisson", photons where a channel is 1; "impulse",
+    fraction of the values; "speckle", σ as a fraction of x; "jpeg", quality; "missing", fraction of the pixels;
+    "mixed", photons.
+    held_out : this fraction of the known pixels is not fitted, and the loss on them is logged too.
     """
 
     image: str
@@ -200,8 +201,8 @@ class Restoration:
     """x0 = x ⊙ m with a Bernoulli mask m, or the published file `masked`, whose zeros are missing.
 
     known : "drawn", the mask as it was drawn; "nonzero", its zeros and those of x are missing (reading 26).
-    black_known : with `masked`, the share of the pixels that are 0 in x which count as known, drawn anew: the file does
-    not tell them from missing ones.
+    black_known : with `masked`, which fraction of the pixels that are 0 in x count as known, drawn anew: the file
+    does not tell them from missing ones.
     The mask has the seed of the run, or `mask_seed`: then runs of several seeds share it.
     """
 

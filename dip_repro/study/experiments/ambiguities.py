@@ -253,7 +253,7 @@ def differing(folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def variants(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return `compared` of the variants, which are no readings; p is not corrected."""
+    """Return `compared` of the variants, which are not readings of the text; p is not corrected."""
     return compared([entry["name"] for entry in declaration()["variant"]], folder)
 
 

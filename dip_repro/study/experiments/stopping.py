@@ -74,7 +74,7 @@ def fits(name: str, side: int, iterations: int, images: dict[str, int], cases: l
 
 
 def twin(run: Run) -> Run:
-    """Return the same run with a share of the known pixels held out."""
+    """Return the same run with a fraction of the known pixels held out."""
     assert isinstance(run.task, Damage)  # as in all runs of this study
     return replace(run, name=f"{run.name}-held-out", task=replace(run.task, held_out=HELD_OUT))
 
@@ -123,7 +123,7 @@ SHARES = (0, 0.02)  # held out
 
 
 def unseen(image: str, kind: str, level: float, share: float) -> Run:
-    """Return a fit to an unseen picture, of which a share of the pixels is held out."""
+    """Return a fit to an unseen picture, with a fraction of the pixels held out."""
     held = f"-held-{100 * share:.0f}" if share else ""
     return Run(
         f"stopping-unseen/{kind}-{level:g}-{image}{held}",
@@ -297,7 +297,7 @@ def measured_unseen(found: pd.DataFrame) -> dict[str, float]:
 def outcomes(runs: Iterable[Run], rules: Mapping[str, Iterable[Watched]], folder: Path = RESULTS) -> pd.DataFrame:
     """Return one row for each case, a damage of a picture, and each candidate that a finished fit of it can follow.
 
-    rule, candidate, kind, level, image. kept, stopped : iterations. saved : the share of the iterations not run.
+    rule, candidate, kind, level, image. kept, stopped : iterations. saved : the fraction of the iterations not run.
     best : the highest PSNR of the run with all pixels, in dB. gap : `best` less the PSNR of what was kept.
     """
     cases: dict[tuple, list[pd.DataFrame]] = {}  # the fit with all pixels, then that without those that are held out
