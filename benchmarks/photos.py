@@ -162,8 +162,8 @@ def report(found: dict) -> str:
             "Written by `python benchmarks/photos.py` from `benchmarks/results/photos.json`. "
             f"{found['date']}, {machine['device']}, {threads}.",
             "Default settings, one run; each command stops by its own rule. PSNR in dB. *given* is the damaged photo: "
-            "for `upscale` its bicubic enlargement, for `inpaint` with black where it is missing. *baseline* is the best "
-            "method without a network, by the truth: non-local means, total variation or wavelets for noise (each told "
+            "for `upscale` its bicubic enlargement, for `inpaint` with black where it is missing. *baseline* is the "
+            "best method without a network, by the truth: non-local means, total variation or wavelets for noise (each told "
             "the σ, which `denoise` is not), total variation for JPEG, Lanczos' kernel, the biharmonic equation. *off* "
             "compares the seconds a step of the whole fit with those announced before it; other work on the machine "
             "changes both.",

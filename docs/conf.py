@@ -39,7 +39,7 @@ html_copy_source = False
 html_show_copyright = False
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-COMMANDS = ("dip_repro.cli", "dip_repro.study.cli")  # told by `dip-repro --help`
+COMMANDS = ("dip_repro.__main__", "dip_repro.cli", "dip_repro.study.cli")  # told by `dip-repro --help`
 
 
 def cards() -> str:
@@ -108,6 +108,11 @@ def plain(app, what, name, thing, options, lines: list[str]) -> None:
     lines[:] = [re.sub(r"(`+[^`]*`+)|([|*]|(?<=\w)_(?!\w))", lambda m: m[1] or "\\" + m[2], line) for line in lines]
 
 
+def skipped(app, what, name, thing, skip, options) -> bool | None:
+    """Leave out `set`, which Matplotlib writes into each of its subclasses."""
+    return True if name == "set" else None
+
+
 def mathml(translator, node) -> None:
     """Write a formula as MathML, which browsers draw without a script."""
     from docutils import nodes
@@ -119,5 +124,6 @@ def mathml(translator, node) -> None:
 
 def setup(app) -> None:
     app.connect("source-read", fill)
+    app.connect("autodoc-skip-member", skipped)
     app.connect("autodoc-process-docstring", plain, priority=400)  # before Napoleon, which writes markup
     app.add_html_math_renderer("mathml", (mathml, None), (mathml, None))
