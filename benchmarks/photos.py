@@ -165,8 +165,8 @@ def report(found: dict) -> str:
             "for `upscale` its bicubic enlargement, for `inpaint` with black where it is missing. *baseline* is the "
             "best method without a network, by the truth: non-local means, total variation or wavelets for noise (each "
             "told the σ, which `denoise` is not), total variation for JPEG, Lanczos' kernel, the biharmonic equation. "
-            "*off* compares the seconds a step of the whole fit with those announced before it; other work on the machine "
-            "changes both.",
+            "*off* compares the seconds a step of the whole fit with those announced before it; other work on the "
+            "machine changes both.",
             "Some of these photos were used before. At 128 × 128 they are in the set that chose the stopping rule, and "
             "the time of the portrait set the largest number of iterations of `denoise`. "
             f"{' and '.join(SEEN)} showed that the rule for noise, which then stopped every command, stops too early "
