@@ -1,6 +1,5 @@
 """Flash/no-flash and image enhancement: the tasks, and what they are compared with, against independent facts."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -48,14 +47,6 @@ def test_a_pair_that_makes_no_sense_is_told():
 def test_the_flash_is_bright_and_cool_the_lamp_dim_and_warm():
     flash, lamp = (image.mean((1, 2)) for image in pairs.flash_pair(torch.ones(3, 64, 64)))
     assert flash.mean() > 1.5 * lamp.mean() and flash[2] > flash[0] and lamp[0] > lamp[2]
-
-
-def test_leak_is_the_share_of_the_shadow_that_is_copied():
-    _, truth = pairs.flash_pair(SCENE)
-    shadow = pairs.SHADE * pairs.flash_shadow(SCENE.shape[-2:])
-    for share in (0, 0.3, 1):
-        assert pairs.leak(truth * (1 - share * shadow), truth) == pytest.approx(share, abs=1e-4)
-    assert math.isnan(pairs.leak(torch.full_like(truth, 0.5), truth))
 
 
 def test_the_guided_filter_keeps_constants_and_affine_functions_of_its_guide():

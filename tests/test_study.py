@@ -110,6 +110,35 @@ def test_every_reading_that_differs_from_the_code_is_told_with_its_interval():
         assert tables.with_interval(row.effect, row.low, row.high) in page
 
 
+def test_each_question_has_one_number_and_is_in_one_list():
+    of_number: dict[str, set] = {}
+    for entry in AMBIGUITIES:
+        of_number.setdefault(ambiguities.number(entry), set()).add(entry.get("same_as", entry["name"]))
+    assert all(len(questions) == 1 for questions in of_number.values())  # same_as: another entry of one question
+    found, page = ambiguities.judged(), report.page("GUIDE")
+    assert (found.groupby("number")["list"].nunique() == 1).all() and not found.duplicated(["number", "task"]).any()
+    for number, rows in found.groupby("number"):
+        assert f"\n## {number}. " in page
+        assert page.count(f"\n- **{number}. {rows.question.iloc[0]}**: ") == 1
+    given_up = {f"{entry['name']}/{reading}" for entry in AMBIGUITIES for reading in entry.get("not_judged", ())}
+    assert given_up <= set(ambiguities.readings()) and "preimage" not in set(found.task)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "word"),
+    [
+        (1.1, 1.3, "must be right"),
+        (-1.9, -0.3, "must be right"),
+        (0.3, 0.5, "worth a check"),
+        (-0.1, 2.5, "not resolved"),
+        (0.05, 0.35, "not resolved"),
+        (0.05, 0.25, "does not matter"),
+    ],
+)
+def test_the_list_of_an_effect(low, high, word):
+    assert ambiguities.in_list(pd.Series({"effect": (low + high) / 2, "low": low, "high": high})) == word
+
+
 def test_a_comparison_has_every_cell_once_and_its_table_one_row_for_each_run():
     def run(cell: Cell) -> runs.Run:
         return runs.Run("/".join(map(str, cell)), Denoising(cell.image, 16), NetworkConfig(), Settings(1), cell.seed)

@@ -22,10 +22,23 @@ BASELINES = {  # as the published files call them, and as the figure does
 }
 COLOURS = {  # of the methods in `said`; the others are grey
     "the authors' deep prior": INK,
-    "ours, the paper's setting": BLUE,
-    "ours, scale of batch norm 1": BLUE,
-    "ours, scale from U(0, 1)": ORANGE,
-    "ours, recommended": GREEN,
+    "this reproduction, the paper's setting": BLUE,
+    "this reproduction, scale of batch norm 1": BLUE,
+    "this reproduction, scale from U(0, 1)": ORANGE,
+    "this reproduction, recommended": GREEN,
+}
+CELLS: tuple[tuple[str, str, dict], ...] = (  # the columns of a table that are drawn: what they are, how they look
+    ("2017", "the paper's settings, library of 2017", {"facecolors": BLUE, "edgecolors": "white", "linewidths": 0.6}),
+    ("scored", "the paper's settings, today's library", {"facecolors": "white", "edgecolors": BLUE, "marker": "s"}),
+    ("ours", "the improved rule", {"facecolors": "white", "edgecolors": ORANGE, "linewidths": 1.2, "marker": "D"}),
+)
+MARKERS = {  # so that methods differ without colour too; the others are circles
+    "this reproduction, the paper's setting": "s",
+    "this reproduction, scale of batch norm 1": "s",
+    "this reproduction, scale from U(0, 1)": "D",
+    "this reproduction, recommended": "^",
+    "Papyan et al.": "v",
+    "bicubic": "v",
 }
 NORMAL = 1.96  # standard deviations: 95 %
 
@@ -35,32 +48,33 @@ def less_authors(
 ) -> Figure:
     """Draw PSNR less the authors', in dB: a row for each table, a dot for each cell.
 
-    frames : by title, with the columns authors, scored (filled dots), ours (open) and published methods (`BASELINES`),
-        whose means are small marks. NaN where there is none.
+    frames : by title, with the columns authors, 2017, scored and ours (`CELLS`), and published methods (`BASELINES`),
+        whose means are small marks. NaN where there is none. A bar is the mean of the dots.
     scatter : by title, the standard deviation in dB between runs that differ in their seed alone, where it is known.
         The band has 95 % of the differences of two such runs, which is what one cell is.
     margin : dB, a dashed line on each side. named : cells that are further from the authors' have their names.
     """
-    figure, ((axis,),) = panels(size=(10, 0.95 * len(frames) + 0.9))
+    figure, ((axis,),) = panels(size=(10, 1.05 * len(frames) + 0.9))
     counts = []
     for row, (title, frame) in enumerate(frames.items()):
         if title in scatter:
             half = NORMAL * np.sqrt(2) * scatter[title]
             axis.fill_between([-half, half], row - 0.45, row + 0.45, color=BLUE, alpha=0.13, linewidth=0)
         less = frame.select_dtypes("number").sub(frame.authors, axis=0)
-        row_of_dots(axis, less.scored, row - 0.25, named, facecolors=BLUE, edgecolors="white", linewidths=0.6, zorder=3)
-        row_of_dots(axis, less.ours, row - 0.02, facecolors="white", edgecolors=ORANGE, linewidths=1.2, zorder=2)
-        marks(axis, less[[name for name in BASELINES if name in less]].mean().rename(BASELINES), row + 0.16)
-        done = less.scored.count()
-        counts.append(f"{title}\n{done} of {len(frame)} cells" if done else f"{title}\nnot run")
+        for (column, _, style), y in zip(CELLS, (-0.33, -0.12, 0.05), strict=True):
+            row_of_dots(axis, less[column], row + y, np.inf if column == "ours" else named, **style)
+        marks(axis, less[[name for name in BASELINES if name in less]].mean().rename(BASELINES), row + 0.2)
+        done = less[["2017", "scored"]].count()
+        counts.append(
+            f"{title}\n{done['2017']} and {done.scored} of {len(frame)} cells" if done.any() else f"{title}\nnot run"
+        )
         if row:
             axis.axhline(row - 0.5, color=GREY, linewidth=0.4, alpha=0.5)
     axis.axvline(0, color=INK, linewidth=0.9)
     for side in (-margin, margin):
         axis.axvline(side, color=GREY, linewidth=0.8, linestyle=(0, (4, 4)))
-    axis.scatter([], [], s=36, color=BLUE, label="the paper's settings, a cell")
-    axis.scatter([], [], s=36, facecolors="white", edgecolors=ORANGE, linewidths=1.2, label="our rule, a cell")
-    axis.plot([], [], "|", color=INK, markersize=12, markeredgewidth=2, label="mean of the cells")
+    for _, label, style in CELLS:
+        axis.scatter([], [], s=36, **style, label=label)
     axis.plot([], [], "|", color=GREY, label="other methods, mean of the table")
     axis.plot([], [], color=GREY, linewidth=0.8, linestyle=(0, (4, 4)), label=f"± {margin:g} dB")
     if scatter:
@@ -93,10 +107,37 @@ def beside(frame: pd.DataFrame, base: str) -> Figure:
     return figure
 
 
+def paths(curves: Mapping[str, Mapping[str, Mapping[str, pd.Series]]], margin: float, lowest: float) -> Figure:
+    """Draw by title a panel of curves over the iteration, in dB less the authors': thin lines, and their mean, thick.
+
+    curves : in each panel two groups, the first with full lines and the second with dashed ones; each by image.
+    """
+    rows = -(-len(curves) // 4)
+    columns = -(-len(curves) // rows)
+    figure, axes = panels(rows, columns, (3.3 * columns, 3 * rows), sharey=True)
+    for axis in axes.flat[len(curves) :]:
+        axis.set_visible(False)
+    for axis, (title, groups) in zip(axes.flat, curves.items(), strict=False):
+        axis.axhspan(-margin, margin, color=GREY, alpha=0.2, linewidth=0)
+        axis.axhline(0, color=GREY, linewidth=0.8)
+        for (name, group), colour, style in zip(groups.items(), (BLUE, ORANGE), ("-", "--"), strict=True):
+            for curve in group.values():
+                axis.plot(curve.index, curve, color=colour, linestyle=style, linewidth=0.7, alpha=0.5)
+            if group:
+                mean = pd.concat(group.values(), axis=1).dropna().mean(axis=1)
+                axis.plot(mean.index, mean, color=colour, linestyle=style, linewidth=2.4, label=name)
+        axis.set(xlabel="iteration", ylim=(lowest, 1.5))
+        axis.set_title(title, fontsize=10, color=INK)
+        legend(axis, 8, loc="lower right")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("PSNR less the authors' (dB)")
+    return figure
+
+
 def row_of_dots(axis: Axes, values: pd.Series, y: float, named: float = np.inf, **style) -> None:
     """Draw a dot for each value at height `y`, a bar at their mean, and the names of those beyond ± `named`."""
     values = values.dropna()
-    axis.scatter(values, np.full(len(values), y), s=36, **style)
+    axis.scatter(values, np.full(len(values), y), s=36, zorder=3, **style)
     if len(values) > 1:
         colour = next(style[part] for part in ("facecolors", "edgecolors") if style[part] != "white")
         axis.plot([values.mean()] * 2, [y - 0.12, y + 0.12], color=colour, linewidth=2)
@@ -135,8 +176,8 @@ def noise_shares(axis: Axes, shares: Mapping[str, pd.DataFrame]) -> None:
     names = list(dict.fromkeys(name for frame in shares.values() for name in frame))
     for (sigma, frame), shift, filled in zip(shares.items(), (-0.13, 0.13), (True, False), strict=True):
         for name, values in frame.items():
-            row, colour = names.index(name), COLOURS.get(str(name), GREY)
-            axis.scatter(values, np.full(len(values), row + shift), s=34, **look(colour, filled))
+            row, colour, marker = names.index(name), COLOURS.get(str(name), GREY), shape(name)
+            axis.scatter(values, np.full(len(values), row + shift), s=34, **look(colour, filled), **marker)
         axis.scatter([], [], s=34, **look(GREY, filled), label=sigma)
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(names)), [fill(name, 16) for name in names], fontsize=9)
@@ -150,7 +191,7 @@ def residuals(axis: Axes, frame: pd.DataFrame) -> None:
     rows = np.arange(len(frame))
     axis.hlines(rows, frame.min(axis=1), frame.max(axis=1), color=GREY, linewidth=0.5, alpha=0.6)
     for name, values in frame.items():
-        axis.scatter(values, rows, s=42, **look(COLOURS.get(str(name), GREY)), label=name, zorder=3)
+        axis.scatter(values, rows, s=42, **look(COLOURS.get(str(name), GREY)), **shape(name), label=name, zorder=3)
     axis.set_yticks(rows, frame.index, fontsize=9)
     axis.set(xscale="log", xlabel="mean square of d(x) − x0 (grey levels²)")
     plain_ticks(axis.xaxis, (5, 10, 20, 50, 100))
@@ -165,9 +206,9 @@ def restorations(axis: Axes, known: pd.DataFrame, missing: pd.DataFrame) -> None
     first = known.columns[0]
     for name, x in known.items():
         colour = COLOURS.get(str(name), GREY)
-        if str(name).startswith("ours"):
+        if str(name).startswith("this reproduction"):
             axis.plot([known[first], x], [missing[first], missing[name]], color=colour, linewidth=0.5, alpha=0.5)
-        axis.scatter(x, missing[name], s=42, **look(colour), label=name, zorder=3)
+        axis.scatter(x, missing[name], s=42, **look(colour), **shape(name), label=name, zorder=3)
     for image, x, y in zip(known.index, known[first], missing[first], strict=True):
         if missing[first].drop(image).div(y).sub(1).abs().min() > 0.08:  # else names would overlap
             axis.annotate(image, (x, y), (-6, 0), textcoords="offset points", ha="right", va="center", fontsize=7.5)
@@ -180,6 +221,11 @@ def restorations(axis: Axes, known: pd.DataFrame, missing: pd.DataFrame) -> None
     plain_ticks(axis.xaxis, (1, 3, 10, 30, 100))
     plain_ticks(axis.yaxis, (20, 50, 100, 200))
     finish(axis, "Restoration: how far the fit went")
+
+
+def shape(name: object) -> dict[str, Any]:
+    """Return the marker of a method."""
+    return {"marker": MARKERS.get(str(name), "o")}
 
 
 def look(colour: str, filled: bool = True) -> dict[str, Any]:

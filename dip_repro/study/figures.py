@@ -408,22 +408,36 @@ def hourglass(config: NetworkConfig, side: int) -> Figure:
     return figure
 
 
-def forest(tables: dict[str, pd.DataFrame]) -> Figure:
-    """Draw `ambiguities.effects`, a panel for each task: the effect of each reading in dB with its 95 % interval."""
-    counts = [len(table) for table in tables.values()]
-    size = 11, 0.26 * sum(counts) + 0.5 * len(counts) + 0.7
-    figure, axes = panels(len(tables), 1, size, sharex=True, height_ratios=[n + 1 for n in counts])
-    for (axis,), (task, table), colour in zip(axes, tables.items(), COLOURS * 2, strict=False):
-        rows = table.sort_values("effect", ignore_index=True)
-        error = [rows.effect - rows.low, rows.high - rows.effect]
-        axis.errorbar(rows.effect, rows.index, xerr=error, fmt="o", color=colour, markersize=4)
-        axis.axvline(0, color=INK, linewidth=0.8)
-        axis.axvspan(-0.1, 0.1, color=GREY, alpha=0.15, linewidth=0)
-        names = [row.reading + (" *" if row.p < 0.05 else "") for row in rows.itertuples()]
-        axis.set_yticks(rows.index, names, fontsize=8)
-        axis.set_ylim(-0.7, len(rows) - 0.3)
-        axis.set_title(task, fontsize=10, color=colour, loc="left")
-    axes[-1, 0].set_xlabel("PSNR less that of the base (dB); * Holm-corrected p < 0.05")
+def ranked(found: pd.DataFrame, limits: tuple[float, ...]) -> Figure:
+    """Draw an effect in dB with its 95 % interval for each row of `found`, the first row on top.
+
+    found : name, effect, low, high; small, the effect in a smaller study, an open dot; list: rows of one list stand
+        together, below its name.
+    limits : dB, dashed lines on both sides of 0.
+    """
+    lists = [(name, rows) for name, rows in found.groupby("list", sort=False, observed=True)]
+    figure, ((axis,),) = panels(size=(11, 0.2 * (len(found) + 1.6 * len(lists)) + 0.8))
+    places, names, y = [], [], 0.0
+    for name, rows in lists:
+        axis.annotate(name, (0.005, y + 0.1), xycoords=("axes fraction", "data"), fontsize=9, color=INK, weight="bold")
+        for row in rows.itertuples():
+            y += 1
+            axis.errorbar(
+                row.effect, y, xerr=[[row.effect - row.low], [row.high - row.effect]], fmt="o", color=BLUE, ms=5
+            )
+            if row.small != row.effect:
+                axis.plot(row.small, y, "o", color=ORANGE, markerfacecolor="none", markersize=6)
+            places.append(y)
+            names.append(row.name)
+        y += 1.6
+    axis.axvline(0, color=INK, linewidth=0.8)
+    for limit in (side * limit for limit in limits for side in (-1, 1)):
+        axis.axvline(limit, color=GREY, linewidth=0.8, linestyle="--")
+    axis.errorbar([], [], xerr=[], fmt="o", color=BLUE, markersize=5, label="largest runs, 95 % interval")
+    axis.plot([], [], "o", color=ORANGE, markerfacecolor="none", markersize=6, label="small study: 64², 32 filters")
+    axis.set_yticks(places, names, fontsize=8)
+    axis.set(ylim=(y - 0.6, -0.9), xlabel="PSNR with the other reading less that with the base (dB)")
+    legend(axis, 8, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return figure
 
 

@@ -5,7 +5,6 @@ Images are (C, H, W) in [0, 1].
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -38,23 +37,6 @@ def flash_pair(scene: Tensor) -> tuple[Tensor, Tensor]:
     lamp = 0.4 - 0.15 * columns
     cool, warm = torch.tensor([[0.85, 0.95, 1.0], [1.0, 0.75, 0.5]])[..., None, None]
     return quantise(scene.pow(0.7) * flash * cool), quantise(scene * lamp * warm)
-
-
-def leak(image: Tensor, truth: Tensor, width: int = 9) -> float:
-    """Return how much of the flash's shadow is in `image`, (3, H, W); `truth` is the scene lit by the lamp.
-
-    0 means none of the shadow, 1 all of it. The detail of the image, its difference from the mean over a square of
-    `width` pixels, is fitted, by least squares, as a sum of the truth's detail and the shadow's. NaN for an image with
-    less than half of the truth's detail: it has no shadow because it has little detail of any kind.
-    """
-
-    def detail_of(x: Tensor) -> Tensor:
-        return (x - torch.from_numpy(uniform_filter(x.numpy(), (0, width, width)))).flatten()
-
-    shadowed = -SHADE * flash_shadow(truth.shape[-2:]) * truth
-    parts = torch.stack([detail_of(truth), detail_of(shadowed)], 1)
-    detail, share = torch.linalg.lstsq(parts, detail_of(image)[:, None]).solution.flatten().tolist()
-    return share if detail >= 0.5 else math.nan
 
 
 def guided_filter(image: Tensor, guide: Tensor, radius: int, epsilon: float) -> Tensor:

@@ -39,24 +39,24 @@ DENOISED = {
     AUTHORS: ("deep_prior",),
     "non-local means": ("nlm",),
     "BM3D": ("bm3d",),
-    "ours, the paper's setting": ("denoising-25", "denoising-50"),
-    "ours, recommended": ("longer-25",),
+    "this reproduction, the paper's setting": ("denoising-25", "denoising-50"),
+    "this reproduction, recommended": ("longer-25",),
 }
 ENLARGED = {
     AUTHORS: ("deep_prior",),
-    "ours, scale of batch norm 1": ("sr4-set5", "sr4-set14"),
-    "ours, scale from U(0, 1)": ("as-in-2017-scale",),
-    "ours, corners aligned too": ("as-in-2017-scale-and-corners",),
-    "ours, recommended": ("recommended-sr4-set5",),
+    "this reproduction, scale of batch norm 1": ("sr4-set5", "sr4-set14"),
+    "this reproduction, scale from U(0, 1)": ("2017/sr4-set5", "2017/sr4-set14", "as-in-2017-scale"),
+    "this reproduction, corners aligned too": ("as-in-2017-scale-and-corners",),
+    "this reproduction, recommended": ("recommended-sr4-set5",),
     "bicubic": ("bicubic",),
     "no prior": ("no_prior",),
 }
 RESTORED = {
     AUTHORS: ("deep_prior",),
     "Papyan et al.": ("papyan",),
-    "ours, recommended": ("recommended-restoration-50",),
-    "ours, the paper's setting": ("restoration-50",),
-    "ours, reflection padding": ("superseded/restoration-50",),
+    "this reproduction, recommended": ("recommended-restoration-50",),
+    "this reproduction, the paper's setting": ("restoration-50",),
+    "this reproduction, reflection padding": ("superseded/restoration-50",),
 }
 Measured = dict[str, tuple[float, float]]  # value and standard error by quantity; NaN where it has none
 

@@ -30,7 +30,6 @@ HISTORY = ROOT / "docs" / "history.md"
 OF_2017, TODAY, OURS = tables.COLUMNS
 LIBRARIES = {column.partition(", ")[2]: column for column in (OF_2017, TODAY)}
 WHOSE = {"paper": "The paper's", "study": "Our own"}
-MOST = 5  # readings with the largest effects
 CELL = ("freeze", "seed", "precision", "iterations", "seconds", "stopped")
 
 
@@ -119,6 +118,22 @@ def in_short(name: str, column: str, folder: Path) -> str:
     said = tables.said(tables.judged(name, tables.COLUMNS[column], folder))
     word = f"{said['verdict']}, {said['cells']} cells"
     return word if said["here"] == "–" else f"{word}: {said['difference [95 %]']} dB"
+
+
+def in_a_sentence(folder: Path) -> list[str]:
+    """Return a sentence for each table: the verdict with each library, the count of cells, the mean, its interval."""
+
+    def words(name: str, title: str, column: str) -> str:
+        said = tables.said(tables.judged(name, tables.COLUMNS[column], folder))
+        found = f"*{said['verdict']}* with {title}"
+        if said["here"] == "–":
+            return found
+        return f"{found} ({said['cells']} cells, mean difference {said['difference [95 %]']} dB)"
+
+    return [
+        f"**{table.title}**: {'; '.join(words(name, *library) for library in LIBRARIES.items())}."
+        for name, table in tables.TABLES.items()
+    ]
 
 
 def single_cells(folder: Path) -> pd.DataFrame:
@@ -259,33 +274,55 @@ def of_claims(entry: dict) -> tuple[str, str]:
     return claims.in_words(found.holds), f"a stand-in, {', '.join(found['judged on'].unique())}"
 
 
-def ranked(folder: Path) -> list[tuple[dict, pd.DataFrame, pd.DataFrame]]:
-    """Return each ambiguity with its effects, the one with the largest first.
+def questions(folder: Path) -> list[tuple[str, list[tuple[dict, pd.DataFrame, pd.DataFrame]]]]:
+    """Return the questions by their number, each with its entries of data/study.toml.
 
-    An entry of data/study.toml; its rows of `ambiguities.effects`, of the study and with the paper's widths; both with
-    the name of the reading as `name`.
+    Beside an entry stand its rows of `ambiguities.effects` and of `ambiguities.again`; both have the reading as `name`.
     """
-    both, found = (ambiguities.effects(folder), ambiguities.again(folder)), []
+    both = (ambiguities.effects(folder), ambiguities.again(folder))
+    found: dict[str, list[tuple[dict, pd.DataFrame, pd.DataFrame]]] = {}
     for entry in ambiguities.declaration()["ambiguity"]:
         names = dict(zip(ambiguities.labels(entry), entry["readings"], strict=True))
         effects, wide = (frame.assign(name=frame.reading.map(names)).dropna(subset="name") for frame in both)
         if len(effects):
-            found.append((entry, effects, wide))
-    return sorted(found, key=lambda one: one[1].effect.abs().max(), reverse=True)
+            found.setdefault(ambiguities.number(entry), []).append((entry, effects, wide))
+    return sorted(found.items(), key=lambda one: [(int(n), rest) for n, rest in re.findall(r"(\d+)(\D*)", one[0])])
 
 
-def most_that_matter(folder: Path) -> pd.DataFrame:
-    """Return the readings with the largest effects."""
-    rows = {
-        ambiguities.question(entry): {
-            "chosen reading": frozen(entry),
-            "other readings": ", ".join(effects.name.unique()),
-            "effect in dB [95 %]": "<br>".join(map(worth, effects.itertuples())),
-            "with the paper's widths": "<br>".join(map(worth, wide.itertuples())) or "–",
-        }
-        for entry, effects, wide in ranked(folder)[:MOST]
-    }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("the paper leaves open")
+def listed(folder: Path) -> dict[str, list[str]]:
+    """Return a sentence for each question of the study, by `ambiguities.LISTS`: its effects, and the released code."""
+    found = ambiguities.judged(folder)
+    entries = {ambiguities.number(entry): entry for entry in reversed(ambiguities.declaration()["ambiguity"])}
+    sentences: dict[str, list[str]] = {word: [] for word in ambiguities.LISTS}
+    for (word, number), rows in found.groupby(["list", "number"], sort=False, observed=True):
+        worths = "; ".join(
+            f"{tables.with_interval(row.effect, row.low, row.high)} dB in {row.task} ({measured_at(row)})"
+            for row in rows.assign(task=rows.task.map(ambiguities.task_in_words)).itertuples()
+        )
+        entry, other = entries[number], " or ".join(f"*{words}*" for words in rows.words.unique())
+        said = f"**{number}. {rows.question.iloc[0]}**: {other} in place of *{entry['base']}* is worth {worths}."
+        sentences[word].append(
+            said + (f" The released code: {entry['code']}." if word != ambiguities.LISTS[-1] else "")
+        )
+    return sentences
+
+
+def turned(folder: Path) -> str:
+    """Return in words which effects on a task have another sign with the paper's widths than in the small study."""
+    found = ambiguities.judged(folder)
+    other = found[(found.effect * found.small < 0) & (found.effect.abs() >= 0.05)]
+    names = [f"{row.number} ({row.task}, {row.small:+z.2f} and {row.effect:+z.2f} dB)" for row in other.itertuples()]
+    return (
+        f"The sign differs between the two sizes for {', '.join(names)}."
+        if names
+        else "No sign differs between the two."
+    )
+
+
+def measured_at(row) -> str:
+    """Return the size of the runs that an effect is of; where they are larger ones, the small study's effect too."""
+    small = ambiguities.WHERE[ambiguities.STUDY]
+    return row.where if row.where == small else f"{row.where}; {row.small:+z.2f} at {small}"
 
 
 def blind(page: str, folder: Path) -> str:
@@ -362,8 +399,8 @@ FILTERS = {
     **{"in_words": ambiguities.in_words, "question": ambiguities.question},
 }
 ASKED = (
-    *(how_many, claimed, scale_of_2017, photos, verdicts, single_cells, rules, history, parts),
-    *(ledgers, failed, index_rows, ranked, most_that_matter, blind, differing, ambiguities.effects),
+    *(how_many, claimed, scale_of_2017, photos, verdicts, in_a_sentence, single_cells, rules, history, parts),
+    *(ledgers, failed, index_rows, questions, listed, turned, blind, differing, ambiguities.effects),
     *(tables.outlying, tables.gains_of_2017, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
@@ -371,7 +408,6 @@ CONSTANTS = {
     "MARGIN": MARGIN,
     "OUTLYING": tables.OUTLYING,
     "LEVEL": tables.LEVEL,
-    "MOST": MOST,
 }
 
 

@@ -345,8 +345,11 @@ def by_image(name: str, *methods: str, folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def curves(name: str, folder: Path = RESULTS) -> dict[str, pd.Series]:
-    """Return, by image, the PSNR of the scored image less that of the authors, in dB, by iteration."""
-    authors = cells(name, folder).authors
+    """Return, by image, the PSNR of the scored image less that of the authors, in dB, by iteration.
+
+    name : of a table, or "2017/…" for it by the library of that year.
+    """
+    authors = cells(name.removeprefix(library_2017.FOLDER), folder).authors
     return {image: records.scored_curve(record) - authors[image] for image, record in done(name, folder).items()}
 
 

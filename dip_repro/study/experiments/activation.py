@@ -48,9 +48,9 @@ ACTIVATION = Experiment(
     "Activation maximisation, Sec. 4",
     {
         "quick": activations(
-            *("quick", 96, "lite0", dreamer(2, depth=5)),
-            deep=Settings(120, sigma_p=0.03, report_every=20),
-            pixels=Settings(120, learning_rate=0.02, sigma_p=0, report_every=20),
+            *("quick", 128, "lite0", dreamer(2, depth=5)),
+            deep=Settings(100, sigma_p=0.03, report_every=20),
+            pixels=Settings(100, learning_rate=0.02, sigma_p=0, report_every=20),
             classes={"pizza": CLASSES["pizza"]},
         )[:3],
         # Half the widths, and ten times the rate for a tenth of the iterations: minutes on two cores.

@@ -22,6 +22,10 @@ BASE = "base"
 # The rounds, and the folders of their records.
 STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"
 PICTURES = "study-pictures"
+LISTS = ("must be right", "worth a check", "does not matter", "not resolved")
+LARGE, SMALL = 1.0, 0.3  # dB: the limits of the lists; a table agrees within the smaller one (`results.MARGIN`)
+# What the rounds have; each counts more than those before it.
+WHERE = {STUDY: "64², 32 filters", WIDE: "64², 128 filters", DECISIVE: "128², 128 filters"}
 EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at", "precision"]
 
@@ -88,17 +92,27 @@ def readings() -> dict[str, dict]:
 
 
 def in_words(label: str) -> str:
-    """Return a label as words, such as "How the skip is joined: added"."""
+    """Return a label as words, such as "2. How the skip is joined: added"."""
     for entry in declaration()["ambiguity"]:
         if label in labels(entry):
             reading = label.partition("/")[2]
-            return f"{question(entry)}: {entry.get('words', {}).get(reading, reading)}"
+            return f"{entry['question']}: {entry.get('words', {}).get(reading, reading)}"
     return label
 
 
 def question(entry: dict) -> str:
     """Return the question of an ambiguity without its number in the list of readings."""
     return entry["question"].partition(". ")[2]
+
+
+def number(entry: dict) -> str:
+    """Return the number of an ambiguity in the list of readings, such as "4a"; every page has the same."""
+    return entry["question"].partition(". ")[0]
+
+
+def task_in_words(task: str) -> str:
+    """Return what a task of the study is, for a reader."""
+    return declaration()["tasks"][task].get("words", task)
 
 
 def arms(name: str = STUDY) -> list[Arm]:
@@ -163,14 +177,11 @@ def outcomes(folder: Path = RESULTS, name: str = STUDY) -> pd.DataFrame:
     return tidy(cells, {run: row(record) for run, record in finished(cells, folder).items()}, OUTCOME)
 
 
-def drift(task: str, labels: list[str], folder: Path = RESULTS) -> pd.DataFrame:
-    """Return how many dB each arm's curve lies above the base's, by iteration: the mean over pairs."""
+def curves(task: str, labels: Iterable[str], folder: Path = RESULTS) -> pd.DataFrame:
+    """Return the scored PSNR in dB of the base and of some readings, by iteration: the mean over images and seeds."""
     wanted = {run: cell for run, cell in comparison().items() if cell.task == task and cell.arm in (BASE, *labels)}
-    curves = {wanted[run]: records.scored_curve(record) for run, record in finished(wanted, folder).items()}
-    if not curves:
-        return pd.DataFrame()
-    of_task = pd.concat(curves, axis=1)[task]
-    return pd.DataFrame({label: (of_task[label] - of_task[BASE]).mean(axis=1) for label in labels})
+    found = {wanted[run]: records.scored_curve(record) for run, record in finished(wanted, folder).items()}
+    return pd.concat(found, axis=1).T.groupby(level=1).mean().T if found else pd.DataFrame()
 
 
 def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFrame:
@@ -208,10 +219,54 @@ def again(folder: Path = RESULTS) -> pd.DataFrame:
     return newest.infer_objects()  # a round without records has columns of no type
 
 
+def in_list(row) -> str:
+    """Return which of `LISTS` an effect with its interval belongs to."""
+    if (row.low > 0 or row.high < 0) and abs(row.effect) > SMALL:
+        return LISTS[0] if abs(row.effect) > LARGE else LISTS[1]
+    return LISTS[2] if row.low >= -SMALL and row.high <= SMALL else LISTS[3]
+
+
+def judged(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what each question is worth on each task: a row of `effects` each, the questions in the order of `LISTS`.
+
+    Entries of one question are one, and only readings that a reader could choose count (see data/study.toml). Of the
+    readings of a question on a task the one with the largest effect stands for all; "does not matter" needs all of
+    them. An effect is that of the runs nearest to the paper's size (`WHERE`), `small` that of the small study.
+
+    number, question, reading in words. word : of this effect; list : of the whole question, by its strongest task.
+    """
+    every = [effects(folder, name).assign(where=where) for name, where in WHERE.items()]
+    found = pd.concat(every, ignore_index=True).infer_objects()
+    small = found[found["where"] == WHERE[STUDY]].set_index(["reading", "task"]).effect
+    found = found.drop_duplicates(["reading", "task"], keep="last").query("task != 'preimage'")
+    entries = {entry["name"]: entry for entry in declaration()["ambiguity"]}
+    rows = []
+    for row in found.itertuples():
+        entry = entries[row.reading.partition("/")[0]]
+        reading = row.reading.partition("/")[2]
+        if reading not in entry.get("not_judged", ()):
+            said = {"number": number(entry), "question": question(entries[entry.get("same_as", entry["name"])])}
+            said |= {"words": entry.get("words", {}).get(reading, reading), "small": small[row.reading, row.task]}
+            rows.append(row._asdict() | said | {"word": in_list(row)})
+    columns = ["number", "question", "task", "words", *EFFECT[2:5], "where", "small", "word"]
+    table = pd.DataFrame(rows, columns=columns)
+    table["size"] = table.effect.abs()
+    # "not resolved" before "does not matter": one reading that is not resolved keeps a task out of that list.
+    table["strength"] = table.word.map({LISTS[0]: 0, LISTS[1]: 1, LISTS[3]: 2, LISTS[2]: 3})
+    table = table.sort_values(["strength", "size"], ascending=[True, False]).drop_duplicates(["number", "task"])
+    table["list"] = table.number.map(table.groupby("number").word.agg(lambda words: min(words, key=LISTS.index)))
+    table["list"] = pd.Categorical(table["list"], LISTS, ordered=True)
+    table["decides"] = table.word == table["list"]
+    table["largest"] = table.number.map(table[table.decides].groupby("number")["size"].max())
+    order = {"list": True, "largest": False, "number": True, "decides": False, "size": False}
+    table = table.sort_values(list(order), ascending=list(order.values()), ignore_index=True)
+    return table[[*columns, "list"]]
+
+
 def beside_the_code() -> pd.DataFrame:
     """Return what the text says, what was chosen and why, and what the released code does: a row for each question."""
     rows = {
-        question(entry): {
+        entry["question"]: {
             "the text": entry["sentence"],
             "chosen": f"{entry['base'] if entry['chosen'] == BASE else entry['chosen']}. {entry['why']}",
             "the released code": entry["code"],
@@ -253,7 +308,7 @@ def differing(folder: Path = RESULTS) -> pd.DataFrame:
 
 
 def variants(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return `compared` of the variants, which are not readings of the text; p is not corrected."""
+    """Return `compared` of the further runs, which are not readings of the text; p is not corrected."""
     return compared([entry["name"] for entry in declaration()["variant"]], folder)
 
 

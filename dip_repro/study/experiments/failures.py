@@ -29,7 +29,7 @@ FAILURES = Experiment(
     "Where the method fails",
     "When to stop, the learning rate; the rest is not in the paper",
     {
-        "quick": failures("quick", 48, 32, 3, (420, 100, 120)),
+        "quick": failures("quick", 128, 32, 3, (400, 100, 100)),
         "laptop": failures("laptop", 128, 128, 5, (3000, 600, 400)),
     },
 )

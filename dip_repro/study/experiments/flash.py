@@ -30,7 +30,7 @@ FLASH = Experiment(
     "A picture without flash restored, guided by one with it",
     "Flash/no-flash, Sec. 4",
     {
-        "quick": flash_runs("quick", NetworkConfig.uniform(width=32, depth=3), 400, image="coffee", side=64),
+        "quick": flash_runs("quick", NetworkConfig.uniform(width=32, depth=3), 400, image="coffee", side=128),
         "laptop": flash_runs("laptop", NetworkConfig(), 1000, image="coffee", side=160),
         "paper": flash_runs(
             "cave", NetworkConfig(), 1800, flash=f"{CAVE}_00_flash.jpg", no_flash=f"{CAVE}_01_noflash.jpg"

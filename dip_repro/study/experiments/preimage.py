@@ -70,9 +70,9 @@ PREIMAGE = Experiment(
     "Natural pre-image, Sec. 4",
     {
         "quick": preimages(
-            *("quick", "coffee", 96, ("lite0", "block5"), inverter(2, depth=5)),
-            deep=Settings(120, sigma_p=0, report_every=20),
-            pixels=Settings(120, learning_rate=0.02, sigma_p=0, report_every=20),
+            *("quick", "coffee", 128, ("lite0", "block5"), inverter(2, depth=5)),
+            deep=Settings(100, sigma_p=0, report_every=20),
+            pixels=Settings(100, learning_rate=0.02, sigma_p=0, report_every=20),
         ),
         # Half the widths, no perturbation, and ten times the rate for a tenth of the iterations: minutes on two cores.
         "laptop": every(
