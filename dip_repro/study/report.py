@@ -282,7 +282,10 @@ def questions(folder: Path) -> list[tuple[str, list[tuple[dict, pd.DataFrame, pd
     both = (ambiguities.effects(folder), ambiguities.again(folder))
     found: dict[str, list[tuple[dict, pd.DataFrame, pd.DataFrame]]] = {}
     for entry in ambiguities.declaration()["ambiguity"]:
-        names = dict(zip(ambiguities.labels(entry), entry["readings"], strict=True))
+        names = {
+            label: entry.get("words", {}).get(reading, reading)
+            for label, reading in zip(ambiguities.labels(entry), entry["readings"], strict=True)
+        }
         effects, wide = (frame.assign(name=frame.reading.map(names)).dropna(subset="name") for frame in both)
         if len(effects):
             found.setdefault(ambiguities.number(entry), []).append((entry, effects, wide))
@@ -356,7 +359,8 @@ def differing(folder: Path) -> pd.DataFrame:
 
 def worth(row) -> str:
     """Return an effect with its interval and task; a star where it is significant."""
-    return f"{tables.with_interval(row.effect, row.low, row.high)}{'*' if row.p < 0.05 else ''} {row.task}"
+    effect = tables.with_interval(row.effect, row.low, row.high)
+    return f"{effect} dB{'*' if row.p < 0.05 else ''} in {ambiguities.task_in_words(row.task)}"
 
 
 def how_sure(row) -> str:
