@@ -49,8 +49,8 @@ ACTIVATION = Experiment(
     {
         "quick": activations(
             *("quick", 128, "lite0", dreamer(2, depth=5)),
-            deep=Settings(100, sigma_p=0.03, report_every=20),
-            pixels=Settings(100, learning_rate=0.02, sigma_p=0, report_every=20),
+            deep=Settings(60, sigma_p=0.03, report_every=20),
+            pixels=Settings(60, learning_rate=0.02, sigma_p=0, report_every=20),
             classes={"pizza": CLASSES["pizza"]},
         )[:3],
         # Half the widths, and ten times the rate for a tenth of the iterations: minutes on two cores.

@@ -71,8 +71,8 @@ PREIMAGE = Experiment(
     {
         "quick": preimages(
             *("quick", "coffee", 128, ("lite0", "block5"), inverter(2, depth=5)),
-            deep=Settings(100, sigma_p=0, report_every=20),
-            pixels=Settings(100, learning_rate=0.02, sigma_p=0, report_every=20),
+            deep=Settings(60, sigma_p=0, report_every=20),
+            pixels=Settings(60, learning_rate=0.02, sigma_p=0, report_every=20),
         ),
         # Half the widths, no perturbation, and ten times the rate for a tenth of the iterations: minutes on two cores.
         "laptop": every(
