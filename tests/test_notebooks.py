@@ -12,8 +12,9 @@ import papermill
 import pytest
 import torch
 
+from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit, Report
-from dip_repro.networks import Hourglass, ResNet
+from dip_repro.networks import Hourglass, ResNet, noise_input
 from dip_repro.runtime import ROOT
 from dip_repro.study import claims, figures, records
 
@@ -34,6 +35,22 @@ def test_stored_as_run_once_in_order_with_parameters(path):
     assert "Path('/" not in path.read_text()  # a path of the machine that ran it
 
 
+@pytest.mark.parametrize("width, depth", [(32, 4), (128, 5)])
+def test_the_network_of_notebook_00_is_the_package_s(width, depth):
+    """Its cells have at most 60 lines together, and with the same weights they draw the same picture."""
+    cells = code_cells(ROOT / "notebooks" / "00_start_here.ipynb")
+    network = [cell.source for cell in cells if "network" in cell.metadata.get("tags", ())]
+    assert sum(len(source.splitlines()) for source in network) <= 60
+    names = {}
+    for source in [cell.source for cell in cells if cell.source.startswith("import")] + network:
+        exec(source, names)
+    theirs = NetworkConfig.uniform(width, depth).build(seed=0).double()
+    ours = names["Network"](filters=(width,) * depth).double()
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    z = noise_input(32, (64, 64), seed=0).double()
+    torch.testing.assert_close(ours(z), theirs(z))
+
+
 def solutions():
     """Yield the Python of every folded solution, named by its notebook: each runs by itself, in less than a minute."""
     for path in NOTEBOOKS:
@@ -43,7 +60,7 @@ def solutions():
             yield pytest.param(code, id=f"{path.stem}-{number}")
 
 
-@pytest.mark.parametrize("code", solutions())
+@pytest.mark.parametrize("code", list(solutions()))
 def test_solutions_of_exercises_run_and_say_something(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "solution", "exec"), {"__name__": "solution"})
