@@ -35,7 +35,7 @@ def comparison(
 THREE = ("astronaut", "chelsea", "coffee")
 # Budget of laptop: 30 runs of 600 steps of about 0.05 s, a quarter of an hour of 4 cores; paper needs a GPU.
 COMPARISONS = {
-    "quick": comparison("quick", ("coffee",), 1, 64, NetworkConfig.uniform(width=32, depth=4), 120),
+    "quick": comparison("quick", ("coffee",), 1, 128, NetworkConfig.uniform(width=16, depth=4), 120),
     "laptop": comparison("laptop", THREE, 2, 128, NetworkConfig.uniform(width=64, depth=5), 600),
     "paper": comparison("paper", THREE, 3, 256, NetworkConfig(), 10000),
 }
