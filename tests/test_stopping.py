@@ -200,9 +200,9 @@ def test_of_two_rules_the_later_decides(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(study, "finished", lambda runs, folder: {run: {"curves": curves} for run in fits})
     found = study.unseen_outcomes(tmp_path).set_index("rule")
-    sooner = found.loc["a fiftieth of the pixels held out"]
+    sooner = found.loc["held-out pixels, patience 100"]
     assert (sooner.kept, sooner.stopped) == (200, 300)
-    later = found.loc["the later of a fiftieth held out and moving variance"]
+    later = found.loc["held-out pixels and moving variance"]
     assert (later.kept, later.stopped, later.gap) == (300, 500, 60 - 30)
 
 

@@ -233,13 +233,13 @@ FIXED, VARIANCE, VARIANCE_LONGER, HELD, HELD_LONGER = (
 )
 JUDGED: dict[str, list[Watched]] = {
     "800 iterations": [FIXED],
-    "moving variance, 50 iterations' patience": [VARIANCE],
-    "moving variance, 200": [VARIANCE_LONGER],
-    "a fiftieth of the pixels held out": [HELD],
-    "a fiftieth held out, 200": [HELD_LONGER],
-    "the later of a fiftieth held out and moving variance": [(HELD, VARIANCE_LONGER)],
+    "moving variance, patience 50": [VARIANCE],
+    "moving variance, patience 200": [VARIANCE_LONGER],
+    "held-out pixels, patience 100": [HELD],
+    "held-out pixels, patience 200": [HELD_LONGER],
+    "held-out pixels and moving variance": [(HELD, VARIANCE_LONGER)],
 }
-TAKEN = "the later of a fiftieth held out and moving variance"  # what `stopping.recommended` is
+TAKEN = "held-out pixels and moving variance"  # what `stopping.recommended` is
 OUTCOME = ["rule", "candidate", "kind", "level", "image", "kept", "stopped", "saved", "best", "gap"]
 
 
