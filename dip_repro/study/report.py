@@ -404,7 +404,18 @@ FILTERS = {
 }
 ASKED = (
     *(how_many, claimed, scale_of_2017, photos, verdicts, in_a_sentence, single_cells, rules, history, parts),
-    *(ledgers, failed, index_rows, questions, listed, turned, blind, differing, ambiguities.effects),
+    *(
+        ledgers,
+        failed,
+        index_rows,
+        questions,
+        listed,
+        turned,
+        blind,
+        differing,
+        ambiguities.effects,
+        ambiguities.judged,
+    ),
     *(tables.outlying, tables.gains_of_2017, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
