@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from dip_repro import cli
@@ -250,3 +251,13 @@ def test_workers_get_cores_of_their_own(monkeypatch):
                 monkeypatch.setattr(multiprocessing, "current_process", lambda name=name: SimpleNamespace(name=name))
                 pool._initializer(*pool._initargs)
         assert sorted(bound[-workers:]) == sorted(places) and threads[-workers:] == [each] * workers
+
+
+@pytest.mark.parametrize("name", ["SpawnProcess-2", "SpawnProcess-7:2"])  # the second in a process of a pool
+def test_each_worker_takes_its_share_of_the_cores(name, monkeypatch):
+    taken = {}
+    monkeypatch.setattr(multiprocessing, "current_process", lambda: SimpleNamespace(name=name))
+    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: taken.update(cores=cores), raising=False)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: taken.update(threads=threads))
+    campaign.take_place(2, [0, 1, 2, 3])
+    assert taken == {"cores": [0, 2], "threads": 2}

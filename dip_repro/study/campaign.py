@@ -7,6 +7,7 @@ import logging
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -83,7 +84,8 @@ def processes(workers: int) -> Executor:
 
 def take_place(workers: int, every: list[int]) -> None:
     """Bind this process, one of so many, to its share of the cores, with a thread for each."""
-    number = int(multiprocessing.current_process().name.rpartition("-")[2])  # they are numbered as they start
+    # They are numbered as they start: "SpawnProcess-2", and in a process that was itself started so "SpawnProcess-7:2".
+    number = int(re.findall(r"\d+", multiprocessing.current_process().name)[-1])
     cores = every[number % workers :: workers] or every
     threads = max(1, len(every) // workers)
     if hasattr(os, "sched_setaffinity"):
