@@ -60,7 +60,8 @@ def less_authors(
         if title in scatter:
             half = NORMAL * np.sqrt(2) * scatter[title]
             axis.fill_between([-half, half], row - 0.45, row + 0.45, color=BLUE, alpha=0.13, linewidth=0)
-        less = frame.select_dtypes("number").sub(frame.authors, axis=0)
+        shown = [*(column for column, *_ in CELLS), *(name for name in BASELINES if name in frame)]
+        less = frame[shown].astype(float).sub(frame.authors, axis=0)  # a column without a cell holds no numbers
         for (column, _, style), y in zip(CELLS, (-0.33, -0.12, 0.05), strict=True):
             row_of_dots(axis, less[column], row + y, np.inf if column == "ours" else named, **style)
         marks(axis, less[[name for name in BASELINES if name in less]].mean().rename(BASELINES), row + 0.2)

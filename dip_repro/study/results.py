@@ -186,7 +186,9 @@ def differences(found: pd.DataFrame, column: str, task: str, arm: str, base: str
 
 
 def interval(values: pd.Series | Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean of two values or more, and its 95 % interval by Student's t."""
+    """Return the mean of values, and its 95 % interval by Student's t: NaN for fewer than two."""
+    if len(values) < 2:
+        return float(np.mean(values)) if len(values) else math.nan, math.nan, math.nan
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     return float(np.mean(values)), float(low), float(high)
 
