@@ -423,6 +423,8 @@ CONSTANTS = {
     "MARGIN": MARGIN,
     "OUTLYING": tables.OUTLYING,
     "LEVEL": tables.LEVEL,
+    "SMALL": ambiguities.SMALL,
+    "LARGE": f"{ambiguities.LARGE:g}",
 }
 
 
