@@ -94,6 +94,9 @@ def fill(app, docname: str, source: list[str]) -> None:
         for cell in notebook["cells"]:
             if "outputs" in cell:
                 cell["outputs"] = [output for output in cell["outputs"] if WIDGET not in output.get("data", {})]
+                for data in (output["data"] for output in cell["outputs"] if "text/markdown" in output.get("data", {})):
+                    printed = "".join(data["text/markdown"])  # Sphinx follows the links of the text alone
+                    data["text/markdown"] = re.sub(r"(\]\([^)\s:]+)\.(?:ipynb|md)(?=[)#])", r"\1.html", printed)
         source[0] = json.dumps(notebook)
 
     def shown(link: re.Match) -> str:

@@ -48,10 +48,12 @@ def less_authors(
 ) -> Figure:
     """Draw PSNR less the authors', in dB: a row for each table, a dot for each cell.
 
-    frames : by title, with the columns authors, 2017, scored and ours (`CELLS`), and published methods (`BASELINES`),
-        whose means are small marks. NaN where there is none. A bar is the mean of the dots.
+    frames : by title, with the columns authors, 2017, scored and ours (`CELLS`), NaN where there is none. The means of
+    published methods (`BASELINES`) are small marks. A bar is the mean of the dots.
+
     scatter : by title, the standard deviation in dB between runs that differ in their seed alone, where it is known.
-        The band has 95 % of the differences of two such runs, which is what one cell is.
+    The band has 95 % of the differences of two such runs, which is what one cell is.
+
     margin : dB, a dashed line on each side. named : cells that are further from the authors' have their names.
     """
     figure, ((axis,),) = panels(size=(10, 1.05 * len(frames) + 0.9))

@@ -412,7 +412,8 @@ def ranked(found: pd.DataFrame, limits: tuple[float, ...]) -> Figure:
     """Draw an effect in dB with its 95 % interval for each row of `found`, the first row on top.
 
     found : name, effect, low, high; small, the effect in a smaller study, an open dot; list: rows of one list stand
-        together, below its name.
+    together, below its name.
+
     limits : dB, dashed lines on both sides of 0.
     """
     lists = [(name, rows) for name, rows in found.groupby("list", sort=False, observed=True)]
