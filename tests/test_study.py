@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from dip_repro.config import NetworkConfig, Settings
+from dip_repro.presets import PAPER
 from dip_repro.study import experiments, report, results, runs, tables
 from dip_repro.study.experiments import ambiguities, front
 from dip_repro.study.results import Cell
@@ -160,6 +161,29 @@ def test_wide_runs_have_the_papers_widths():
     assert run.network == replace(run.network, n_d=(128,) * 5, n_s=(0,) * 5, in_channels=2)
     assert NetworkConfig(**DECLARATION["base"]["readings"]).n_d == run.network.n_d
     assert run.settings.iterations == DECLARATION["study-wide"]["settings"]["iterations"]
+
+
+def test_the_runs_at_real_size_have_the_papers_counts_and_rates():
+    full = ambiguities.comparison(ambiguities.FULL)
+    found = {cell.task: run for run, cell in full.items() if cell.arm == ambiguities.BASE}
+    for task in ("denoising", "super-resolution", "restoration"):
+        run, paper = found[task], PAPER[task]
+        for what in ("iterations", "learning_rate"):
+            assert getattr(run.settings, what) == getattr(paper.settings, what)
+        assert run.network.n_d == paper.network.n_d and run.task.side == 128
+    assert {cell.seed for cell in full.values() if cell.task == "restoration"} == {0}
+    assert {cell.seed for cell in full.values() if cell.task == "denoising"} == {0, 1}
+
+
+def test_an_arm_of_a_round_counts_once_all_of_its_runs_are_done(monkeypatch):
+    cells = [cell for cell in ambiguities.comparison(ambiguities.FULL).values() if cell.task == "super-resolution"]
+    rows = {cell: dict.fromkeys(ambiguities.OUTCOME, 1.0) | {"precision": "float32"} for cell in cells}
+    arm = ambiguities.Cell("super-resolution", "padding/zeros", "rocket", 1)
+    del rows[arm]
+    index = pd.MultiIndex.from_tuples(rows, names=ambiguities.Cell._fields)
+    monkeypatch.setattr(ambiguities, "outcomes", lambda folder, name: pd.DataFrame(list(rows.values()), index))
+    found = ambiguities.compared(ambiguities.readings(), ambiguities.RESULTS, ambiguities.FULL)
+    assert set(found.reading) == {"norm-scale/U(0, 1)", "corners-again/aligned"}
 
 
 def test_the_frozen_readings_alone_are_the_defaults():

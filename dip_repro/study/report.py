@@ -363,6 +363,12 @@ def worth(row) -> str:
     return f"{effect} dB{'*' if row.p < 0.05 else ''} in {ambiguities.task_in_words(row.task)}"
 
 
+def best_moment(row) -> str:
+    """Return in words how the best moments of the curves differ, which only the truth tells."""
+    peak = tables.with_interval(row.peak, row.peak_low, row.peak_high)
+    return f"at the best moment of each {peak} dB, {row.later:+z.0f} iterations"
+
+
 def how_sure(row) -> str:
     """Return in words how sure an effect is: an effect below the smallest that the test finds is never called none."""
     if row.resolved:
@@ -399,7 +405,7 @@ FILTERS = {
     "signed": lambda x, places: f"{x:+z.{places}f}",
     "in_db": lambda row: in_db(row.effect, row.low, row.high),
     "mean_in_db": lambda values: in_db(*interval(values)),
-    **{"gain": gain, "worth": worth, "frozen": frozen},
+    **{"gain": gain, "worth": worth, "best_moment": best_moment, "frozen": frozen},
     **{"in_words": ambiguities.in_words, "question": ambiguities.question},
 }
 ASKED = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -20,13 +22,18 @@ from dip_repro.study.variants import Varied
 
 BASE = "base"
 # The rounds, and the folders of their records.
-STUDY, WIDE, DECISIVE = "study", "study-wide", "study-decisive"
+STUDY, WIDE, DECISIVE, FULL = "study", "study-wide", "study-decisive", "study-full"
 PICTURES = "study-pictures"
 LISTS = ("must be right", "worth a check", "does not matter", "not resolved")
 LARGE, SMALL = 1.0, 0.3  # dB: the limits of the lists; a table agrees within the smaller one (`results.MARGIN`)
 # What the rounds have; each counts more than those before it.
-WHERE = {STUDY: "64², 32 filters", WIDE: "64², 128 filters", DECISIVE: "128², 128 filters"}
-EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "later", "images"]
+WHERE = {
+    STUDY: "64², 32 filters",
+    WIDE: "64², 128 filters",
+    DECISIVE: "128², 128 filters",
+    FULL: "128², 128 filters, the paper's count",
+}
+EFFECT = ["reading", "task", "effect", "low", "high", "p", "least", "peak", "peak_low", "peak_high", "later", "images"]
 OUTCOME = ["scored", "last", "average", "peak", "peak_at", "precision"]
 
 
@@ -37,12 +44,12 @@ def declaration() -> dict:
 
 
 @functools.cache
-def of_round(name: str) -> dict:
-    """Return what a round of the study changes of the declaration: its images, seeds, network, settings, arms."""
+def of_round(name: str, task: str = "") -> dict:
+    """Return what a round of the study changes of the declaration on a task: images, seeds, network, settings, arms."""
     first = {part: declaration()[part] for part in ("images", "grey_images", "seeds")}
-    return (
-        first | {"network": declaration()["base"]["network"], "settings": {}, "task": {}} | declaration().get(name, {})
-    )
+    found = first | {"network": declaration()["base"]["network"], "settings": {}, "task": {}}
+    found |= declaration().get(name, {})
+    return found | found.get("tasks", {}).get(task, {})
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Arm:
 
     def run(self, image: str, seed: int, name: str = STUDY) -> Run:
         """Return the run of this arm in a round of the study."""
-        base, task, again = declaration()["base"], declaration()["tasks"][self.task], of_round(name)
+        base, task, again = declaration()["base"], declaration()["tasks"][self.task], of_round(name, self.task)
         settings = base["settings"] | task.get("settings", {}) | again["settings"]
         grey = {"out_channels": 1} if task.get("grey") else {}
         network = NetworkConfig.uniform(**again["network"], **base["readings"] | grey | task.get("network", {}))
@@ -71,8 +78,9 @@ class Arm:
 
     def cells(self, name: str) -> list[tuple[Run, Cell]]:
         """Return the runs of this arm in a round, each with its place in the comparison."""
-        images = of_round(name)["grey_images" if declaration()["tasks"][self.task].get("grey") else "images"]
-        places = [Cell(self.task, self.label, image, seed) for seed in of_round(name)["seeds"] for image in images]
+        declared = of_round(name, self.task)
+        images = declared["grey_images" if declaration()["tasks"][self.task].get("grey") else "images"]
+        places = [Cell(self.task, self.label, image, seed) for seed in declared["seeds"] for image in images]
         return [(self.run(place.image, place.seed, name), place) for place in places]
 
 
@@ -141,7 +149,7 @@ def comparison(name: str = STUDY) -> dict[Run, Cell]:
     The first image of every arm comes before the second of any: a study that is cut short is balanced.
     """
     columns = [arm.cells(name) for arm in arms(name)]
-    return dict(cell for row in zip(*columns, strict=True) for cell in row)
+    return dict(cell for row in zip_longest(*columns) for cell in row if cell)
 
 
 TITLES = {
@@ -149,6 +157,7 @@ TITLES = {
     WIDE: "The decisive readings again, with the paper's widths",
     PICTURES: "The readings that cost most, as pictures",
     DECISIVE: "Those of the released code again, with the paper's widths and its counts, at 128 × 128",
+    FULL: "The readings that can matter, by the paper's widths, counts and rates, at 128 × 128",
 }
 
 
@@ -185,16 +194,22 @@ def curves(task: str, labels: Iterable[str], folder: Path = RESULTS) -> pd.DataF
 
 
 def compared(names: Iterable[str], folder: Path, name: str = STUDY) -> pd.DataFrame:
-    """Return what each arm of these names is worth against the base on each of its tasks, where two images are done.
+    """Return what each arm of these names is worth against the base, task by task, once all runs of both are done.
 
     The columns are those of `results.effect` in dB, p not corrected; and the same differences of the peaks of the
-    curves: `peak` in dB, and by how many iterations the peak comes `later`.
+    curves: `peak` in dB with its interval, and by how many iterations the peak comes `later`.
     """
     found, names, rows = outcomes(folder, name), set(names), []
+    declared = pd.Series(Counter((cell.task, cell.arm) for cell in comparison(name).values()))
+    done = set(declared[found.groupby(["task", "arm"]).size().reindex(declared.index) == declared].index)
     for arm in arms(name):
-        scored, peak, later = (differences(found, c, arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at"))
-        if arm.label in names and len(scored) > 1:
-            of_peaks = {"peak": peak.mean(), "later": later.mean()}
+        if arm.label in names and done >= {(arm.task, arm.label), (arm.task, BASE)}:
+            scored, peak, later = (
+                differences(found, c, arm.task, arm.label, BASE) for c in ("scored", "peak", "peak_at")
+            )
+            of_peaks = dict(zip(("peak", "peak_low", "peak_high"), interval(peak), strict=True)) | {
+                "later": later.mean()
+            }
             rows.append({"reading": arm.label, "task": arm.task} | effect(scored) | of_peaks)
     return pd.DataFrame(rows, columns=EFFECT)
 
@@ -214,7 +229,9 @@ def _effects(folder: Path, name: str, at: tuple) -> pd.DataFrame:
 
 def again(folder: Path = RESULTS) -> pd.DataFrame:
     """Return `effects` of the rounds with the paper's widths; of a reading in two of them, those of larger pictures."""
-    every = pd.concat([effects(folder, name) for name in (WIDE, DECISIVE)], ignore_index=True)
+    every = pd.concat(
+        [effects(folder, name).assign(where=where) for name, where in WHERE.items() if name != STUDY], ignore_index=True
+    )
     newest = every.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
     return newest.infer_objects()  # a round without records has columns of no type
 
@@ -300,8 +317,7 @@ def differing(folder: Path = RESULTS) -> pd.DataFrame:
         if e["blind"] == "differs"
         for label in ([e["decides"]] if "decides" in e else labels(e))
     ]
-    rounds = {STUDY: "64², narrow", WIDE: "64², the paper's widths", DECISIVE: "128², the paper's widths"}
-    found = pd.concat([effects(folder, name).assign(size=size) for name, size in rounds.items()], ignore_index=True)
+    found = pd.concat([effects(folder, name).assign(size=size) for name, size in WHERE.items()], ignore_index=True)
     found = found[found.reading.isin(wanted)]
     order = pd.Categorical(found.reading, wanted, ordered=True)
     return found.assign(resolved=found.p < 0.05).iloc[order.argsort(kind="stable")]
