@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,7 +12,7 @@ from dip_repro.config import NetworkConfig, Settings
 from dip_repro.operators import Decimation
 from dip_repro.runtime import UserError
 from dip_repro.study import no_prior, runs, tables, tasks
-from dip_repro.study.experiments.super_resolution import TABLES, decimations
+from dip_repro.study.experiments.super_resolution import TABLES, WithTotalVariation, decimations
 
 CHELSEA = images.crop_to_multiple(images.open_image("chelsea"), 32)
 
@@ -102,13 +104,11 @@ def test_a_problem_and_its_fit_have_the_sizes_they_should():
 
 
 def test_optimised_pixels_explain_x0_and_variation_smooths_them():
-    problem = tasks.SuperResolution("astronaut", 4, side=64).problem(seed=0)
-    fits = [
-        no_prior.optimise_pixels(
-            problem.measurement, problem.operator, (64, 64), Settings(300, sigma_p=0), weight, progress=False
-        )
-        for weight in (0.0, 0.003)
-    ]
+    pixels, settings = no_prior.PixelsConfig((64, 64), grey=1 / 20), Settings(300, sigma_p=0)
+    plain = runs.Run("tiny", tasks.SuperResolution("astronaut", 4, side=64), pixels, settings)
+    smooth = replace(plain, task=WithTotalVariation("astronaut", 4, side=64, variation=0.003))
+    (problem, fitting), (_, smoothing) = (runs.prepare(run, "cpu") for run in (plain, smooth))
+    fits = finished(fitting), finished(smoothing)
     assert (problem.operator(fits[0].image[None]) - problem.measurement).abs().max() < 0.5 / 255
     scores = [float(problem.score(fit.image, problem.truth)) for fit in fits]
     assert scores[1] > scores[0] + 1

@@ -16,7 +16,6 @@ import pandas as pd
 from IPython.display import HTML, DisplayHandle, display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.typing import HashableList
 from PIL import Image as Picture
 from PIL import ImageSequence
@@ -304,21 +303,16 @@ def film(fitting: Fit, problem: Problem, path: Path, frames: int = 32) -> None:
 
 
 def slider(path: Path) -> Any:
-    """Return a slider over the frames of a GIF, for Jupyter."""
-    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(Picture.open(path))]
-    return moved(frames.__getitem__, len(frames) - 1, "frame")
-
-
-def moved(drawn: Callable[[int], Picture.Image], last: int, name: str) -> Any:
-    """Return a slider from 0 to `last` above the picture that is drawn for its value, for Jupyter."""
+    """Return a slider over the frames of a GIF, above the one that is chosen, for Jupyter."""
     from ipywidgets import Image, IntSlider, VBox
 
-    def png(value: int) -> bytes:
-        drawn(value).save(buffer := io.BytesIO(), "PNG")
-        return buffer.getvalue()
-
-    chosen, image = IntSlider(last // 2, 0, last, description=name), Image(value=png(last // 2))
-    chosen.observe(lambda change: setattr(image, "value", png(change["new"])), "value")
+    frames = []
+    for frame in ImageSequence.Iterator(Picture.open(path)):
+        frame.convert("RGB").save(buffer := io.BytesIO(), "PNG")
+        frames.append(buffer.getvalue())
+    chosen = IntSlider((len(frames) - 1) // 2, 0, len(frames) - 1, description="frame")
+    image = Image(value=frames[chosen.value])
+    chosen.observe(lambda change: setattr(image, "value", frames[change["new"]]), "value")
     return VBox([chosen, image])
 
 
@@ -496,31 +490,6 @@ def samples(blocks: list[dict[str, Tensor]], spectra: dict[str, tuple], natural:
         for axis in axes[2 * i + 1, 1:]:
             axis.tick_params(labelleft=False)
     legend(axes[1, 0], 8, loc="lower left")
-    return figure
-
-
-def fronts(scores: dict[str, pd.DataFrame], costs: list[str], large: str = "paper") -> Figure:
-    """Draw PSNR against each cost, a row for each task; the Pareto front (column "<cost> front") is joined.
-
-    large : the row that has a large point.
-    """
-    figure, axes = panels(len(scores), len(costs), (5.6 * len(costs), 3.6 * len(scores)))
-    for row, (task, table) in zip(axes, scores.items(), strict=True):
-        table = table.dropna(subset="psnr")
-        for axis, cost in zip(row, costs if len(table) else (), strict=False):
-            on = table[f"{cost} front"]
-            front = table[on].sort_values(cost)
-            axis.plot(front[cost], front.psnr, color=ORANGE, lw=1.2, zorder=1)
-            areas = [80 if name == large else 28 for name in table.index]
-            axis.scatter(table[cost], table.psnr, color=on.map({True: ORANGE, False: BLUE}), s=areas)
-            for name, x, y in zip(table.index, table[cost], table.psnr, strict=True):
-                place: dict = {"xytext": (-6, 4), "ha": "right"} if on[name] else {"xytext": (6, 4)}
-                axis.annotate(name, (x, y), textcoords="offset points", fontsize=8, color=INK, **place)
-            axis.set(xscale="log", xlabel=cost, ylabel="PSNR (dB)", title=task)
-            axis.margins(x=0.3, y=0.14)
-            axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axis.xaxis.set_major_formatter(lambda x, _: f"{x / 1000:g}k" if x >= 1000 else f"{x:g}")
-            axis.xaxis.set_minor_formatter(NullFormatter())
     return figure
 
 

@@ -8,8 +8,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from dip_repro.config import Settings
-from dip_repro.fitting import FitResult, Observer, fit
 from dip_repro.runtime import stream
 
 
@@ -61,24 +59,3 @@ class WithVariation(nn.Module):
         y = self.operator(x).flatten(2)
         root = (y.shape[-1] * self.weight * variation).sqrt()
         return torch.cat([y, root.expand(1, y.shape[1], 1)], -1)
-
-
-def optimise_pixels(
-    measurement: Tensor,
-    operator: nn.Module,
-    size: tuple[int, int],
-    settings: Settings,
-    variation: float = 0.0,
-    observer: Observer | None = None,
-    progress: bool = True,
-) -> FitResult:
-    """Minimise ‖operator(x) − x0‖² + `variation`·TV(x) over the pixels x (C, H, W).
-
-    Without variation it is the paper's "no prior". Loop, optimiser and data term are the same as with a network.
-    """
-    network = Pixels(len(measurement), size).to(measurement.device)
-    z = torch.zeros(1, 1, *size, device=measurement.device)
-    if variation:
-        operator = WithVariation(operator, variation)
-        measurement = nn.functional.pad(measurement.flatten(1), (0, 1))
-    return fit(measurement, operator, network, z, settings, observer=observer, progress=progress)

@@ -393,20 +393,11 @@ def in_db(mean: float, low: float, high: float) -> str:
     return f"{mean:+z.1f} dB [{low:+z.1f}, {high:+z.1f}]"
 
 
-def gain(row) -> str:
-    """Return the gain of some pairs: their mean and its interval, or that of the only one."""
-    if row.pairs < 2:
-        return f"{row.gain:+z.1f} dB (one pair)" if row.pairs else "no pair"
-    return f"{in_db(row.gain, row.low, row.high)} ({row.pairs:.0f} pairs)"
-
-
 FILTERS = {
     "table": lambda frame: tables.markdown(tables.shown(frame)) if len(frame) else "none.",
-    "signed": lambda x, places: f"{x:+z.{places}f}",
     "in_db": lambda row: in_db(row.effect, row.low, row.high),
     "mean_in_db": lambda values: in_db(*interval(values)),
-    **{"gain": gain, "worth": worth, "best_moment": best_moment, "frozen": frozen},
-    **{"in_words": ambiguities.in_words, "question": ambiguities.question},
+    **{"worth": worth, "best_moment": best_moment, "frozen": frozen, "question": ambiguities.question},
 }
 ASKED = (
     *(how_many, claimed, scale_of_2017, photos, verdicts, in_a_sentence, single_cells, rules, history, parts),
@@ -422,7 +413,7 @@ ASKED = (
         ambiguities.effects,
         ambiguities.judged,
     ),
-    *(tables.outlying, tables.gains_of_2017, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
+    *(tables.outlying, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
     "FRONT_PAGE": FRONT_PAGE,

@@ -567,21 +567,6 @@ def as_in_2017(folder: Path = RESULTS) -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis(["table", "tried", "image"])
 
 
-def gains_of_2017(folder: Path = RESULTS) -> pd.DataFrame:
-    """Return what PyTorch's defaults of 2017 gain, in dB, by table and what was tried.
-
-    pairs : of equal precision; gain : their mean, with its 95 % interval over images, low and high, NaN for one pair.
-    left out : pairs whose runs differ in precision.
-    """
-    rows = {}
-    for place, gain in as_in_2017(folder).gain.groupby(level=["table", "tried"], sort=False):
-        equal = gain.dropna()
-        low, high = results.interval(equal)[1:] if len(equal) > 1 else (math.nan, math.nan)
-        rows[place] = len(equal), gain.isna().sum(), equal.mean(), low, high
-    index = pd.MultiIndex.from_tuples(rows, names=["table", "tried"])
-    return pd.DataFrame(list(rows.values()), index, ["pairs", "left out", "gain", "low", "high"])
-
-
 def shown(frame: pd.DataFrame) -> Whole:
     """Return a table as text: dB with two decimals, differences with their sign, a dash where there is nothing."""
 

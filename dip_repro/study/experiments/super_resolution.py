@@ -89,7 +89,7 @@ SUPER_RESOLUTION = Experiment(
     },
     baselines=True,
 )
-# The pixels start as in `no_prior.optimise_pixels`. λ = 0.02 was the best on `coffee` at 96², by the ground truth.
+# The pixels start as those of `no_prior.Pixels`. λ = 0.02 was the best on `coffee` at 96², by the ground truth.
 PIXELS = Experiment(
     "super-resolution-pixels",
     "The same picture from optimised pixels: without a prior, and with total variation",
