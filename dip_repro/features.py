@@ -12,9 +12,8 @@ import importlib
 import importlib.util
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -107,11 +106,10 @@ class Unit(nn.Module):
 
 @dataclass(frozen=True)
 class Network:
-    """A published classifier: the layers of its network by name, from its file of weights; and what it is given."""
+    """A published classifier: its file of weights, what returns its layers by name with these, and what it is given."""
 
     file: str  # with the first digits of its SHA-256, after the last dash
-    build: Callable[[str], nn.Module]
-    named: Callable[[nn.Module], Iterator[tuple[str, nn.Module]]]
+    build: Callable[[str], dict[str, nn.Module]]
     side: int
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
@@ -146,131 +144,99 @@ class Classifier(nn.Module):
 @functools.cache
 def layers(network: str) -> dict[str, nn.Module]:
     """Return the layers of one of `NETWORKS` by name, with its weights."""
-    built = NETWORKS[network].build(network)
     try:
-        built.load_state_dict(weights(network), assign=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        return NETWORKS[network].build(network)
+    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(f"the file does not hold the weights of {network}; {error}") from error
-    return dict(NETWORKS[network].named(built.eval()))
 
 
-def alexnet(network: str) -> nn.Sequential:
-    """Return AlexNet as torchvision has it ("one weird trick", Krizhevsky 2014), without weights."""
+def alexnet(network: str) -> dict[str, nn.Module]:
+    """Return AlexNet as torchvision has it ("one weird trick", Krizhevsky 2014): conv1, relu1, pool1, conv2, … fc8.
 
-    def convolution(channels: int, filters: int, kernel: int, stride: int = 1) -> list[nn.Module]:
-        padding = 2 if kernel == 11 else kernel // 2
-        return [nn.Conv2d(channels, filters, kernel, stride, padding), nn.ReLU()]
-
+    ReLU and pooling have the number of the convolution before them, so that pool5 comes after conv5.
+    """
+    filters, kernels = (3, 64, 192, 384, 256, 256), (11, 5, 3, 3, 3)
     with torch.device("meta"):
-        parts: OrderedDict[str, nn.Module] = OrderedDict(
-            features=nn.Sequential(
-                *convolution(3, 64, 11, stride=4),
-                nn.MaxPool2d(3, 2),
-                *convolution(64, 192, 5),
-                nn.MaxPool2d(3, 2),
-                *convolution(192, 384, 3),
-                *convolution(384, 256, 3),
-                *convolution(256, 256, 3),
-                nn.MaxPool2d(3, 2),
-            ),
-            avgpool=nn.AdaptiveAvgPool2d(6),
-            flatten=nn.Flatten(),
-            classifier=nn.Sequential(
-                *(nn.Dropout(), nn.Linear(256 * 36, 4096), nn.ReLU()),
-                *(nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU()),
-                nn.Linear(4096, 1000),
-            ),
-        )
-        return nn.Sequential(parts)
+        found: dict[str, nn.Module] = {}
+        for i, kernel in enumerate(kernels, 1):
+            stride, padding = (4, 2) if i == 1 else (1, kernel // 2)
+            found[f"conv{i}"] = nn.Conv2d(filters[i - 1], filters[i], kernel, stride, padding)
+            found[f"relu{i}"] = nn.ReLU()
+            if i in (1, 2, 5):
+                found[f"pool{i}"] = nn.MaxPool2d(3, 2)
+        found |= connected(256, 6)
+    return with_weights(found, network)
 
 
-def vgg(network: str) -> nn.Sequential:
-    """Return "vgg16" or "vgg19" (Simonyan and Zisserman 2014) as torchvision has it, without weights."""
+def vgg(network: str) -> dict[str, nn.Module]:
+    """Return "vgg16" or "vgg19" (Simonyan and Zisserman 2014) as torchvision has it: conv1_1, relu1_1, … pool1, … fc8.
+
+    Its convolutions are numbered within each stage, which ends with a pooling.
+    """
     with torch.device("meta"):
-        steps: list[nn.Module] = []
+        found: dict[str, nn.Module] = {}
         channels = 3
-        for filters, count in zip((64, 128, 256, 512, 512), VGG_STAGES[network], strict=True):
-            for _ in range(count):
-                steps += [nn.Conv2d(channels, filters, 3, padding=1), nn.ReLU()]
+        for stage, (filters, count) in enumerate(zip((64, 128, 256, 512, 512), VGG_STAGES[network], strict=True), 1):
+            for i in range(1, count + 1):
+                found[f"conv{stage}_{i}"] = nn.Conv2d(channels, filters, 3, padding=1)
+                found[f"relu{stage}_{i}"] = nn.ReLU()
                 channels = filters
-            steps.append(nn.MaxPool2d(2))
-        parts: OrderedDict[str, nn.Module] = OrderedDict(
-            features=nn.Sequential(*steps),
-            avgpool=nn.AdaptiveAvgPool2d(7),
-            flatten=nn.Flatten(),
-            classifier=nn.Sequential(
-                *(nn.Linear(512 * 49, 4096), nn.ReLU(), nn.Dropout()),
-                *(nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()),
-                nn.Linear(4096, 1000),
-            ),
-        )
-        return nn.Sequential(parts)
+            found[f"pool{stage}"] = nn.MaxPool2d(2)
+        found |= connected(512, 7)
+    return with_weights(found, network)
 
 
 VGG_STAGES = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}  # convolutions between two poolings
 
 
-def numbered(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield AlexNet's layers by the names of the literature: conv1, relu1, pool1, conv2, … fc6, relu6, fc7, relu7, fc8.
+def connected(channels: int, side: int) -> dict[str, nn.Module]:
+    """Return the last layers of AlexNet and VGG, fc6 to fc8, without their dropout, which is for training alone."""
+    return {
+        "avgpool": nn.AdaptiveAvgPool2d(side),
+        "flatten": nn.Flatten(),
+        "fc6": nn.Linear(channels * side**2, 4096),
+        "relu6": nn.ReLU(),
+        "fc7": nn.Linear(4096, 4096),
+        "relu7": nn.ReLU(),
+        "fc8": nn.Linear(4096, 1000),
+    }
 
-    ReLU and pooling have the number of the convolution before them, so that pool5 comes after conv5.
+
+def with_weights(found: dict[str, nn.Module], network: str) -> dict[str, nn.Module]:
+    """Return layers with the weights of the network's file, which has them in the same order by other names."""
+    built = nn.Sequential(OrderedDict(found))
+    named = dict(zip(built.state_dict(), weights(network).values(), strict=True))
+    built.load_state_dict(named, assign=True)
+    return found
+
+
+def efficientnet_lite(network: str) -> dict[str, nn.Module]:
+    """Return "lite0", "lite1" or "lite2" (Google 2020) as `efficientnet-lite-pytorch` has it.
+
+    stem, block1, block2, …, head, pool, fc. ReLU6 ends the stem and the head; a block ends with batch norm.
     """
-    number = 0
-    for kind, layer in kinds(network):
-        number += kind in ("conv", "fc")
-        yield f"{kind}{number}", layer
-
-
-def staged(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield VGG's layers by the names of the literature: conv1_1, relu1_1, conv1_2, …, pool1, conv2_1, … fc6, … fc8."""
-    stage, number = 1, 0
-    for kind, layer in kinds(network):
-        number += kind in ("conv", "fc")
-        if kind in ("conv", "relu") and stage < 6:
-            yield f"{kind}{stage}_{number}", layer
-        elif kind == "pool":
-            yield f"pool{stage}", layer
-            stage, number = stage + 1, 0 if stage < 5 else 5
-        else:
-            yield f"{kind}{number}", layer
-
-
-def kinds(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield each layer of `alexnet` or `vgg` in the order of computation, with the name of its kind."""
-    names = {nn.Conv2d: "conv", nn.ReLU: "relu", nn.MaxPool2d: "pool", nn.Linear: "fc", nn.Dropout: "drop"}
-    parts = (part if isinstance(part, nn.Sequential) else [part] for part in network.children())
-    for layer in chain.from_iterable(parts):
-        yield names.get(type(layer), type(layer).__name__.lower()), layer
-
-
-def efficientnet_lite(network: str) -> nn.Module:
-    """Return "lite0", "lite1" or "lite2" (Google 2020) as `efficientnet-lite-pytorch` has it, without weights."""
-    return of_package("efficientnet_lite_pytorch").EfficientNet.from_name(f"efficientnet-{network}")
-
-
-def of_blocks(network) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the layers of EfficientNet-Lite: stem, block1, block2, …, head, pool, fc. ReLU6 ends the stem and the head.
-
-    A block ends with batch norm, not with ReLU.
-    """
+    built = of_package("efficientnet_lite_pytorch").EfficientNet.from_name(f"efficientnet-{network}")
+    built.load_state_dict(weights(network), assign=True)
+    built.eval()
     relu = nn.ReLU6()
-    yield "stem", nn.Sequential(network._conv_stem, network._bn0, relu)
-    for i, block in enumerate(network._blocks, 1):
-        yield f"block{i}", block
-    yield "head", nn.Sequential(network._conv_head, network._bn1, relu)
-    yield "pool", nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    yield "fc", network._fc
+    return {
+        "stem": nn.Sequential(built._conv_stem, built._bn0, relu),
+        **{f"block{i}": block for i, block in enumerate(built._blocks, 1)},
+        "head": nn.Sequential(built._conv_head, built._bn1, relu),
+        "pool": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        "fc": built._fc,
+    }
 
 
 def lite(file: str, side: int) -> Network:
     """Return an EfficientNet-Lite, whose input is (x − 127)/128 in 8-bit units."""
-    return Network(file, efficientnet_lite, of_blocks, side, (127 / 255,) * 3, (128 / 255,) * 3)
+    return Network(file, efficientnet_lite, side, (127 / 255,) * 3, (128 / 255,) * 3)
 
 
 NETWORKS = {
-    "alexnet": Network("alexnet-owt-7be5be79.pth", alexnet, numbered, 224),
-    "vgg16": Network("vgg16-397923af.pth", vgg, staged, 224),
-    "vgg19": Network("vgg19-dcbb9e9d.pth", vgg, staged, 224),
+    "alexnet": Network("alexnet-owt-7be5be79.pth", alexnet, 224),
+    "vgg16": Network("vgg16-397923af.pth", vgg, 224),
+    "vgg19": Network("vgg19-dcbb9e9d.pth", vgg, 224),
     "lite0": lite("efficientnet-lite0-57934424.pth", 224),
     "lite1": lite("efficientnet-lite1-77cc7160.pth", 240),
     "lite2": lite("efficientnet-lite2-9656183e.pth", 260),

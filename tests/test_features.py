@@ -1,6 +1,7 @@
 import hashlib
 import importlib.util
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -125,9 +126,7 @@ def published(tmp_path, monkeypatch):
         digest = hashlib.sha256((tmp_path / "state").read_bytes()).hexdigest()
         file = f"{network}-{digest[:8]}.pth"
         (tmp_path / "state").rename(tmp_path / "server" / file)
-        declared = features.NETWORKS[network]
-        renamed = features.Network(file, *(getattr(declared, f) for f in ("build", "named", "side", "mean", "std")))
-        monkeypatch.setitem(features.NETWORKS, network, renamed)
+        monkeypatch.setitem(features.NETWORKS, network, replace(features.NETWORKS[network], file=file))
         return state
 
     features.layers.cache_clear()
