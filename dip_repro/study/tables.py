@@ -280,24 +280,19 @@ def beside_baselines(name: str = "", folder: Path = RESULTS) -> pd.DataFrame:
     PSNR in dB: the corrupted image, the best `baseline`, ours (the image that is scored), the difference, and whether
     ours is `LEVEL` above, below, or level. A run whose truth is not known has no row.
     """
-    stored, rows = derived(folder), {}
-    for run, record in laptop(name, folder).items():
-        if not (simple := stored.get((run.name, record["key"]))):
-            continue
-        which = max(simple, key=lambda baseline: simple[baseline])
-        difference = records.score(record) - simple[which]
-        rows[run.name] = {
-            "corrupted": record["scores"]["corrupted"],
-            "baseline": simple[which],
-            "which": which,
-            "ours": records.score(record),
-            "difference": difference,
-            "outcome": "level" if abs(difference) < LEVEL else "above" if difference > 0 else "below",
-            "iterations": record["run"]["iterations"],
-            "seconds": results.seconds(record),
-        }
-    columns = ["corrupted", "baseline", "which", "ours", "difference", "outcome", "iterations", "seconds"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+    over = over_baselines(name, folder).dropna(how="all")
+    found, difference = results.of({run: run for run in over.index}, folder), over.min(axis=1)
+    columns = {
+        "corrupted": found.corrupted,
+        "baseline": found.scored - difference,
+        "which": over.idxmin(axis=1),
+        "ours": found.scored,
+        "difference": difference,
+        "outcome": pd.cut(difference, [-math.inf, -LEVEL, LEVEL, math.inf], labels=["below", "level", "above"]),
+        "iterations": found.iterations,
+        "seconds": found.seconds,
+    }
+    return pd.DataFrame(columns).rename(index=lambda run: run.name)
 
 
 def over_baselines(name: str, folder: Path = RESULTS) -> pd.DataFrame:
@@ -314,10 +309,12 @@ def photos(folder: Path = RESULTS) -> pd.DataFrame:
 
     nlm : its PSNR in dB. over_nlm, paper_over_nlm : by how many dB each setting is above it.
     """
-    found, over = front.photos_beside_the_papers(folder), over_baselines("photos", folder).to_dict("index")
-    every = results.tidy(front.PHOTO_CELLS, over, ["NLM"]).NLM
-    small = every[every.index.get_level_values("task") == "small"].droplevel(["task", "seed"]).unstack("arm")
-    over_nlm, paper = (small.get(arm, pd.Series(dtype=float)).reindex(found.index) for arm in ("recommended", "paper"))
+    found = front.photos_beside_the_papers(folder)
+    over = over_baselines("photos", folder).get("NLM", pd.Series(dtype=float))
+    over_nlm, paper = (
+        over.reindex([front.photo(front.Cell("small", arm, image)) for image in found.index]).set_axis(found.index)
+        for arm in ("recommended", "paper")
+    )
     return found.assign(nlm=found.recommended - over_nlm, over_nlm=over_nlm, paper_over_nlm=paper)
 
 
