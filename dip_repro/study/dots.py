@@ -20,26 +20,20 @@ BASELINES = {  # as the published files call them, and as the figure does
     **{"bicubic": "bicubic", "no_prior": "no prior", "tv_prior": "TV", "glasner": "Glasner et al."},
     **{"SelfExSR": "SelfExSR", "LapSRN": "LapSRN", "SRResNet-MSE": "SRResNet"},
 }
-COLOURS = {  # of the methods in `said`; the others are grey
-    "the authors' deep prior": INK,
-    "this reproduction, the paper's setting": BLUE,
-    "this reproduction, scale of batch norm 1": BLUE,
-    "this reproduction, scale from U(0, 1)": ORANGE,
-    "this reproduction, recommended": GREEN,
+LOOKS = {  # colour and marker of the methods in `said`, which so differ without colour too
+    "the authors' deep prior": (INK, "o"),
+    "this reproduction, the paper's setting": (BLUE, "s"),
+    "this reproduction, scale of batch norm 1": (BLUE, "s"),
+    "this reproduction, scale from U(0, 1)": (ORANGE, "D"),
+    "this reproduction, recommended": (GREEN, "^"),
+    "Papyan et al.": (GREY, "v"),
+    "bicubic": (GREY, "v"),
 }
 CELLS: tuple[tuple[str, str, dict], ...] = (  # the columns of a table that are drawn: what they are, how they look
     ("2017", "the paper's settings, library of 2017", {"facecolors": BLUE, "edgecolors": "white", "linewidths": 0.6}),
     ("scored", "the paper's settings, today's library", {"facecolors": "white", "edgecolors": BLUE, "marker": "s"}),
     ("ours", "the improved rule", {"facecolors": "white", "edgecolors": ORANGE, "linewidths": 1.2, "marker": "D"}),
 )
-MARKERS = {  # so that methods differ without colour too; the others are circles
-    "this reproduction, the paper's setting": "s",
-    "this reproduction, scale of batch norm 1": "s",
-    "this reproduction, scale from U(0, 1)": "D",
-    "this reproduction, recommended": "^",
-    "Papyan et al.": "v",
-    "bicubic": "v",
-}
 NORMAL = 1.96  # standard deviations: 95 %
 
 
@@ -179,9 +173,8 @@ def noise_shares(axis: Axes, shares: Mapping[str, pd.DataFrame]) -> None:
     names = list(dict.fromkeys(name for frame in shares.values() for name in frame))
     for (sigma, frame), shift, filled in zip(shares.items(), (-0.13, 0.13), (True, False), strict=True):
         for name, values in frame.items():
-            row, colour, marker = names.index(name), COLOURS.get(str(name), GREY), shape(name)
-            axis.scatter(values, np.full(len(values), row + shift), s=34, **look(colour, filled), **marker)
-        axis.scatter([], [], s=34, **look(GREY, filled), label=sigma)
+            axis.scatter(values, np.full(len(values), names.index(name) + shift), s=34, **look(name, filled))
+        axis.scatter([], [], s=34, **look(sigma, filled), label=sigma)
     axis.axvline(0, color=INK, linewidth=0.8)
     axis.set_yticks(range(len(names)), [fill(name, 16) for name in names], fontsize=9)
     axis.set(ylim=(len(names) - 0.5, -0.5), xlabel="fraction α of the published noise")
@@ -194,7 +187,7 @@ def residuals(axis: Axes, frame: pd.DataFrame) -> None:
     rows = np.arange(len(frame))
     axis.hlines(rows, frame.min(axis=1), frame.max(axis=1), color=GREY, linewidth=0.5, alpha=0.6)
     for name, values in frame.items():
-        axis.scatter(values, rows, s=42, **look(COLOURS.get(str(name), GREY)), **shape(name), label=name, zorder=3)
+        axis.scatter(values, rows, s=42, **look(name), label=name, zorder=3)
     axis.set_yticks(rows, frame.index, fontsize=9)
     axis.set(xscale="log", xlabel="mean square of d(x) − x0 (grey levels²)")
     plain_ticks(axis.xaxis, (5, 10, 20, 50, 100))
@@ -208,10 +201,11 @@ def restorations(axis: Axes, known: pd.DataFrame, missing: pd.DataFrame) -> None
     """
     first = known.columns[0]
     for name, x in known.items():
-        colour = COLOURS.get(str(name), GREY)
+        style = look(name)
         if str(name).startswith("this reproduction"):
-            axis.plot([known[first], x], [missing[first], missing[name]], color=colour, linewidth=0.5, alpha=0.5)
-        axis.scatter(x, missing[name], s=42, **look(colour), **shape(name), label=name, zorder=3)
+            ends = [known[first], x], [missing[first], missing[name]]
+            axis.plot(*ends, color=style["facecolors"], linewidth=0.5, alpha=0.5)
+        axis.scatter(x, missing[name], s=42, **style, label=name, zorder=3)
     for image, x, y in zip(known.index, known[first], missing[first], strict=True):
         if missing[first].drop(image).div(y).sub(1).abs().min() > 0.08:  # else names would overlap
             axis.annotate(image, (x, y), (-6, 0), textcoords="offset points", ha="right", va="center", fontsize=7.5)
@@ -226,14 +220,11 @@ def restorations(axis: Axes, known: pd.DataFrame, missing: pd.DataFrame) -> None
     finish(axis, "Restoration: how far the fit went")
 
 
-def shape(name: object) -> dict[str, Any]:
-    """Return the marker of a method."""
-    return {"marker": MARKERS.get(str(name), "o")}
-
-
-def look(colour: str, filled: bool = True) -> dict[str, Any]:
-    """Return the colours of dots, filled or open."""
-    return {"facecolors": colour if filled else "white", "edgecolors": "white" if filled else colour}
+def look(name: object, filled: bool = True) -> dict[str, Any]:
+    """Return how the dots of a method are drawn, filled or open."""
+    colour, marker = LOOKS.get(str(name), (GREY, "o"))
+    faces, edges = (colour, "white") if filled else ("white", colour)
+    return {"facecolors": faces, "edgecolors": edges, "marker": marker}
 
 
 def finish(axis: Axes, title: str, columns: int = 1) -> None:
