@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -40,6 +41,27 @@ def test_one_fit_is_shown_or_not_and_says_no_yes_and_no_no(outcome):
 def test_a_measured_value_is_shown_in_words_where_it_has_no_number():
     values = [claims.shown(value) for value in (None, float("nan"), 1.0, (1.0, 2.0))]
     assert values == ["not measured", "not applicable", "1.00", "1.00 to 2.00"]
+
+
+def test_a_value_that_misses_its_bound_is_not_shown_as_the_bound():
+    half = replace(GAIN, at_least=0.5)
+    bounds = (half.at_least, half.at_most)
+    assert half.judge(0.4952) == "no" and claims.shown(0.4952, bounds) == "0.495"
+    assert [claims.shown(value, bounds) for value in (0.5, 0.48, (0.4, 0.501))] == ["0.50", "0.48", "0.400 to 0.501"]
+
+
+def test_a_claim_whose_condition_is_not_met_is_neither_among_those_that_fail_nor_among_those_that_hold(monkeypatch):
+    every = claims.of("restoration")
+    values = dict(zip((claim.quantity for claim in every), (float("nan"), -99.0, 99.0, None), strict=True))
+    judged = claims.table("restoration", values, {}, "64 × 64")
+    assert judged.holds.tolist() == ["not applicable", "not shown", "shown", "undecided"]
+    read = claims.verdicts
+    monkeypatch.setattr(claims, "verdicts", lambda name: judged if name == "restoration" else read(name))
+    page = report.page("contents")
+    assert "*The paper's claims*: 1 not applicable (judged on 64 × 64)" in page
+    before, *lists = re.split(r"\n## What .*\n", page)
+    listed = [[n for n, claim in enumerate(every) if claim.statement in part] for part in lists]
+    assert listed == [[1], [0], [3]]
 
 
 def test_the_closing_call_writes_what_it_shows_and_a_later_one_replaces_it(tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ from dip_repro.runtime import CHECKOUT, DATA, UserError, written_whole
 
 CLAIMS = DATA / "claims.toml"
 OUTCOMES = ("yes", "shown", "no", "not shown", "not applicable", "undecided")
-FAILED = ("no", "not shown", "not applicable")
+FAILED = ("no", "not shown")
 VERDICTS = (
     DATA / "verdicts" if CHECKOUT else Path("verdicts")
 )  # one file for each notebook, written by its closing cell
@@ -113,7 +113,7 @@ def table(notebook: str, evidence: Quantities, live: Quantities, size: str) -> W
         rows[claim.id] = {
             "claim": claim.statement,
             "paper": claim.paper,
-            "here": shown(value),
+            "here": shown(value, bounds=(claim.at_least, claim.at_most)),
             "judged on": size if claim.judged_on == "bundled pictures" else claim.judged_on,
             "holds": claim.judge(value),
             "live": "–" if claim.margin is None else claim.judge(live.get(claim.quantity), claim.margin),
@@ -121,13 +121,17 @@ def table(notebook: str, evidence: Quantities, live: Quantities, size: str) -> W
     return Whole(pd.DataFrame.from_dict(rows, orient="index"))
 
 
-def shown(value: Measured | None) -> str:
-    """Return a measured value with two decimals; NaN is where a condition of the claim fails."""
+def shown(value: Measured | None, bounds: tuple[float, ...] = ()) -> str:
+    """Return a measured value with two decimals; with three where two would show a bound that it does not have.
+
+    NaN is where a condition of the claim is not met.
+    """
     if value is None:
         return "not measured"
     if any(map(math.isnan, ends(value))):
         return "not applicable"
-    low, high = (f"{end:.2f}" for end in ends(value))
+    places = 3 if any(end != bound and round(end, 2) == bound for end in ends(value) for bound in bounds) else 2
+    low, high = (f"{end:.{places}f}" for end in ends(value))
     return low if low == high else f"{low} to {high}"
 
 

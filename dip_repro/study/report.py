@@ -218,8 +218,8 @@ def ledgers(name: str, folder: Path) -> str:
     return " ".join(f"*{of} claims*: {claims.counted(group)}." for of, group in groups.items())
 
 
-def failed(folder: Path) -> pd.DataFrame:
-    """Return every claim that does not hold, or is not shown."""
+def claims_with(verdicts: tuple[str, ...], folder: Path) -> pd.DataFrame:
+    """Return every claim whose verdict is one of these."""
     rows = [
         {
             "claim": claim.statement,
@@ -232,9 +232,9 @@ def failed(folder: Path) -> pd.DataFrame:
         for book in notebooks()
         for judged in [claims.verdicts(book["name"])]
         for claim in claims.of(book["name"])
-        if judged.holds[claim.id] in claims.FAILED
+        if judged.holds[claim.id] in verdicts
     ]
-    return pd.DataFrame(rows).set_index("claim")
+    return pd.DataFrame(rows).set_index("claim") if rows else pd.DataFrame()
 
 
 def index_rows(folder: Path) -> pd.DataFrame:
@@ -403,7 +403,7 @@ ASKED = (
     *(how_many, claimed, scale_of_2017, photos, verdicts, in_a_sentence, single_cells, rules, history, parts),
     *(
         ledgers,
-        failed,
+        claims_with,
         index_rows,
         questions,
         listed,
@@ -416,6 +416,7 @@ ASKED = (
     *(tables.outlying, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
+    "FAILED": claims.FAILED,
     "FRONT_PAGE": FRONT_PAGE,
     "MARGIN": MARGIN,
     "OUTLYING": tables.OUTLYING,
