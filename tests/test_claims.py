@@ -59,7 +59,7 @@ def test_a_claim_whose_condition_is_not_met_is_neither_among_those_that_fail_nor
     monkeypatch.setattr(claims, "verdicts", lambda name: judged if name == "restoration" else read(name))
     page = report.page("contents")
     assert "*The paper's claims*: 1 not applicable (judged on 64 × 64)" in page
-    before, *lists = re.split(r"\n## What .*\n", page)
+    _, *lists = re.split(r"\n## What .*\n", page)
     listed = [[n for n, claim in enumerate(every) if claim.statement in part] for part in lists]
     assert listed == [[1], [0], [3]]
 

@@ -29,7 +29,7 @@ FRONT_PAGE = "immunohistochemistry"  # the photo of README
 HISTORY = ROOT / "docs" / "history.md"
 OF_2017, TODAY, OURS = tables.COLUMNS
 LIBRARIES = {column.partition(", ")[2]: column for column in (OF_2017, TODAY)}
-WHOSE = {"paper": "The paper's", "study": "Our own"}
+WHOSE = {"paper": "The paper's", "study": "This study's"}
 CELL = ("freeze", "seed", "precision", "iterations", "seconds", "stopped")
 
 
@@ -52,12 +52,12 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
     means = done.mean(numeric_only=True).to_frame(f"mean of {len(done)} done").T.head(len(done))
     text = formatted(pd.concat([frame, means]).rename_axis("image"), format)
     columns = [sentence(title, tables.judged(name, column, folder)) for title, column in tables.COLUMNS.items()]
-    ours = f"ours: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"
+    rule = f"the improved rule: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"
     printed = [
         f"In the paper: {value.image}, {value.method} {value.psnr_db:.2f} dB ({value.source})"
         for value in tables.printed(name).itertuples()
     ]
-    return "\n\n".join([declared.title + " (PSNR in dB)", text, *columns, ours, *printed])
+    return "\n\n".join([declared.title + " (PSNR in dB)", text, *columns, rule, *printed])
 
 
 def sentence(title: str, found: dict) -> str:
@@ -147,7 +147,7 @@ def single_cells(folder: Path) -> pd.DataFrame:
 
 
 def rules(folder: Path = RESULTS) -> list[tuple[tables.Rule, list[str]]]:
-    """Return each rule of "ours", with the names of its tables."""
+    """Return each improved rule of this study, with the names of its tables."""
     names: dict[tables.Rule, list[str]] = {}
     for table in tables.TABLES.values():
         names.setdefault(table.ours, []).append(f"`{table.name}`")
@@ -155,9 +155,9 @@ def rules(folder: Path = RESULTS) -> list[tuple[tables.Rule, list[str]]]:
 
 
 def history(names: list[str], folder: Path = RESULTS) -> list:
-    """Return the rows of docs/history.md that declare "ours" for one of these tables: date, commit, declared, seen."""
+    """Return what docs/history.md says of the improved rules of these tables: date, commit, declared, seen."""
     lines = [line.strip("| ").split(" | ") for line in HISTORY.read_text(encoding="utf-8").splitlines()]
-    rows = [line for line in lines if len(line) == 4 and "*ours*" in line[2]]
+    rows = [line for line in lines if len(line) == 4 and "the improved rule for" in line[2]]
     found = pd.DataFrame(rows, columns=["date", "commit", "declared", "seen"])
     return [row for row in found.itertuples() if any(name in str(row.declared) for name in names)]
 
@@ -342,11 +342,11 @@ def blind(page: str, folder: Path) -> str:
 
 
 def differing(folder: Path) -> pd.DataFrame:
-    """Return what each reading of the released code that differs from ours is worth."""
+    """Return what each reading of the released code that differs from the one chosen is worth."""
     rows = {
         (ambiguities.in_words(row.reading), row.task, row.size): {
             "effect in dB [95 %]": tables.with_interval(row.effect, row.low, row.high),
-            "": how_sure(row),
+            "resolved?": how_sure(row),
         }
         for row in ambiguities.differing(folder).itertuples()
     }
