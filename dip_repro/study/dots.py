@@ -203,8 +203,8 @@ def restorations(axis: Axes, known: pd.DataFrame, missing: pd.DataFrame) -> None
     for name, x in known.items():
         style = look(name)
         if str(name).startswith("this reproduction"):
-            ends = [known[first], x], [missing[first], missing[name]]
-            axis.plot(*ends, color=style["facecolors"], linewidth=0.5, alpha=0.5)
+            link = [known[first], x], [missing[first], missing[name]]
+            axis.plot(*link, color=style["facecolors"], linewidth=0.5, alpha=0.5)
         axis.scatter(x, missing[name], s=42, **style, label=name, zorder=3)
     for image, x, y in zip(known.index, known[first], missing[first], strict=True):
         if missing[first].drop(image).div(y).sub(1).abs().min() > 0.08:  # else names would overlap
