@@ -105,7 +105,7 @@ def denoise(
     from dip_repro.photo import job  # PyTorch, which takes a second, only where there is work to do
 
     how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
-    job.denoise(photo, how)
+    job.whole("denoise", photo, how)
 
 
 @app.command()
@@ -127,7 +127,7 @@ def dejpeg(
     from dip_repro.photo import job
 
     how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
-    job.dejpeg(photo, how)
+    job.whole("dejpeg", photo, how)
 
 
 @app.command()
@@ -150,7 +150,7 @@ def upscale(
     from dip_repro.photo import job
 
     how = job.Options(out, iterations, max_size, setting, tile, device, precision.value, seed, quiet, runs, spread)
-    job.upscale(photo, by, how)
+    job.whole("upscale", photo, how, by)
 
 
 @app.command()

@@ -7,14 +7,15 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from dip_repro import images, presets, runtime
+from dip_repro import images, runtime
 from dip_repro.console import duration, say
-from dip_repro.photo import files, masks, restore
+from dip_repro.photo import arrays, files, masks, restore
 from dip_repro.photo.files import Picture, open_picture
 from dip_repro.runtime import UserError
 
@@ -46,14 +47,10 @@ class Options:
     runs: int | None = None
     spread: Path | None = None
 
-    def how(self, task: str, picture: Picture) -> presets.Preset:
-        """Return the preset of a task for a picture, with another number of iterations where one is given."""
-        found = presets.preset(task, self.setting, len(picture.pixels))
-        return found if self.iterations is None else found.of(self.iterations)
-
-    def where(self) -> dict:
-        where = {"tile": self.tile, "device": self.device, "precision": self.precision}
-        return where | {"seed": self.seed, "runs": self.runs}
+    def given(self) -> dict:
+        """Return what a function of `arrays` takes of it."""
+        names = ("iterations", "setting", "tile", "device", "precision", "seed", "runs")
+        return {name: getattr(self, name) for name in names}
 
     def check(self, run: restore.Restoration) -> None:
         """Say so where a restoration has no spread, and it is wanted."""
@@ -78,25 +75,13 @@ class Options:
         return out
 
 
-def denoise(photo: Path, options: Options) -> None:
-    picture = open_picture(photo).no_larger_than(options.max_size)
-    out = options.output(photo, picture)
-    how = options.how(presets.denoising(picture.pixels.shape[-2:], options.tile), picture)
-    carry_out("denoise", restore.denoise(picture.pixels, how, **options.where()), picture, out, options)
-
-
-def dejpeg(photo: Path, options: Options) -> None:
-    picture = open_picture(photo).no_larger_than(options.max_size)
-    out = options.output(photo, picture)
-    how = options.how("jpeg", picture)
-    carry_out("dejpeg", restore.dejpeg(picture.pixels, how, **options.where()), picture, out, options)
-
-
-def upscale(photo: Path, by: int, options: Options) -> None:
+def whole(what: str, photo: Path, options: Options, by: int = 1) -> None:
+    """Denoise, dejpeg or upscale a photo; each side becomes `by` times longer."""
+    upscaling = partial(arrays.upscaling, by=by)
+    begin = {"denoise": arrays.denoising, "dejpeg": arrays.unblocking, "upscale": upscaling}[what]
     picture = open_picture(photo).no_larger_than(options.max_size)
     out = options.output(photo, picture, by)
-    how = options.how(presets.enlarging(by), picture)
-    carry_out("upscale", restore.upscale(picture.pixels, by, how, **options.where()), picture, out, options)
+    carry_out(what, begin(picture, **options.given()).run, picture, out, options)
 
 
 def inpaint(photo: Path, mask: Path | None, missing: str, options: Options) -> None:
@@ -106,8 +91,7 @@ def inpaint(photo: Path, mask: Path | None, missing: str, options: Options) -> N
     picture, known = masks.with_holes(picture, known)
     picture, known = masks.no_larger_than(picture, known, options.max_size)
     out = options.output(photo, picture, exactly=True)
-    how = options.how("inpainting", picture)
-    restoration = restore.inpaint(picture.pixels, known, how, **options.where())
+    restoration = arrays.filling(picture, known, **options.given()).run
     options.check(restoration)
     preview = files.beside(out, "-missing", ".png")
     images.save(torch.where(known > 0, picture.pixels, torch.tensor(MAGENTA)[:, None, None]), preview)
