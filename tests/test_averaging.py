@@ -5,7 +5,6 @@ import dataclasses
 import pandas as pd
 import pytest
 import torch
-from conftest import finished
 
 from dip_repro.config import NetworkConfig
 from dip_repro.fitting import Fit
@@ -41,14 +40,6 @@ def test_weights_get_normal_noise_of_that_size_and_no_other_stream_moves():
     assert added.std() == pytest.approx(0.1, rel=0.05) and abs(added.mean()) < 0.01
     with pytest.raises(UserError, match="weight_noise"):
         Varied(1, weight_noise=-1)
-
-
-def test_a_run_with_noisy_weights_resumed_half_way_gives_the_same_bits(tmp_path):
-    whole, file = finished(start()), tmp_path / "half.checkpoint"
-    for report in start(checkpoint=file):
-        if report.iteration == 15:
-            break
-    assert torch.equal(finished(start(checkpoint=file)).image, whole.image)
 
 
 def test_mean_and_spread_are_those_of_the_images_after_the_burn_in():

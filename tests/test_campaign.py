@@ -13,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from dip_repro import cli
@@ -236,7 +235,8 @@ def test_bad_ways_to_run_are_told(tmp_path):
         campaign.campaign(RUNS, tmp_path, workers=0)
 
 
-def test_workers_get_cores_of_their_own(monkeypatch):
+@pytest.mark.parametrize("called", ["SpawnProcess-{}", "SpawnProcess-7:{}"])  # the second in a process of a pool
+def test_workers_get_cores_of_their_own(called, monkeypatch):
     bound, threads = [], []
     monkeypatch.setattr(campaign.os, "sched_setaffinity", lambda process, cores: bound.append(cores), raising=False)
     monkeypatch.setattr(campaign.torch, "set_num_threads", threads.append)
@@ -247,17 +247,7 @@ def test_workers_get_cores_of_their_own(monkeypatch):
         monkeypatch.setattr(campaign.runtime, "cores", lambda cores=cores: cores)
         with campaign.processes(workers) as pool:
             for number in range(7, 7 + workers):  # after others had ended
-                name = f"SpawnProcess-{number}"
+                name = called.format(number)
                 monkeypatch.setattr(multiprocessing, "current_process", lambda name=name: SimpleNamespace(name=name))
                 pool._initializer(*pool._initargs)
         assert sorted(bound[-workers:]) == sorted(places) and threads[-workers:] == [each] * workers
-
-
-@pytest.mark.parametrize("name", ["SpawnProcess-2", "SpawnProcess-7:2"])  # the second in a process of a pool
-def test_each_worker_takes_its_share_of_the_cores(name, monkeypatch):
-    taken = {}
-    monkeypatch.setattr(multiprocessing, "current_process", lambda: SimpleNamespace(name=name))
-    monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: taken.update(cores=cores), raising=False)
-    monkeypatch.setattr(torch, "set_num_threads", lambda threads: taken.update(threads=threads))
-    campaign.take_place(2, [0, 1, 2, 3])
-    assert taken == {"cores": [0, 2], "threads": 2}

@@ -3,7 +3,6 @@
 import struct
 
 import numpy as np
-import png
 import pytest
 import tifffile
 import torch
@@ -40,14 +39,6 @@ def test_16_bits_keep_their_precision(tmp_path):
     for name in ("x.png", "x.tif"):
         image = files.read(tmp_path / name).pixels
         torch.testing.assert_close(image[0], torch.from_numpy(deep / 65535).float())
-
-
-def test_exif_rotation_is_applied(tmp_path):
-    picture = Image.fromarray(GRADIENT.astype(np.uint8))
-    exif = picture.getexif()
-    exif[0x0112] = 6  # shot with the camera on its side
-    picture.save(tmp_path / "x.jpg", exif=exif, quality=95)
-    assert files.read(tmp_path / "x.jpg").pixels.shape == (1, 30, 20)
 
 
 def write_text(path):
@@ -158,20 +149,6 @@ def test_tiff_is_turned_as_pillow_turns(tmp_path, orientation):
     Image.fromarray(pixels).save(tmp_path / "x.png", exif=exif)
     tifffile.imwrite(tmp_path / "x.tif", pixels, extratags=[(274, "H", 1, orientation, True)])
     assert torch.equal(files.read(tmp_path / "x.png").pixels, files.read(tmp_path / "x.tif").pixels)
-
-
-def test_16_bits_in_colour_are_not_cut_to_eight(tmp_path):
-    deep = np.random.default_rng(0).integers(0, 2**16, (5, 6, 4), np.uint16)
-    png.from_array(deep.reshape(5, -1), "RGBA;16").save(tmp_path / "x.png")
-    read = files.read(tmp_path / "x.png")
-    assert read.bits == 16 and read.alpha is not None
-    np.testing.assert_allclose(read.pixels.permute(1, 2, 0), deep[..., :3] / 65535, atol=1e-6)
-
-
-def test_cmyk_is_read_as_colours_are_seen(tmp_path):
-    Image.new("CMYK", (4, 3), (0, 255, 255, 0)).save(tmp_path / "x.jpg", quality=95)
-    red = files.read(tmp_path / "x.jpg").pixels.mean((1, 2))
-    assert red[0] > 0.9 and red[1:].max() < 0.1
 
 
 def test_names_that_cannot_hold_a_picture_are_refused(tmp_path, monkeypatch):

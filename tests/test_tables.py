@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import call
 from scipy import stats
-from typer.testing import CliRunner
 
-from dip_repro import baselines, cli, images, metrics
+from dip_repro import baselines, images, metrics
 from dip_repro.config import NetworkConfig, Settings
 from dip_repro.images import save
 from dip_repro.runtime import ROOT, UserError
@@ -198,9 +198,7 @@ def test_only_records_of_todays_declarations_count(tmp_path):
     baby.write_text(json.dumps(record | {"key": records.key(record["configuration"])}))
     bird.write_text(bird.read_text()[:50])
     assert tables.cells("sr4-set5", tmp_path).scored.dropna().index.tolist() == ["butterfly"]
-    shown = CliRunner().invoke(
-        cli.app, ["study", "table", "sr4-set5", "--records", str(tmp_path)], catch_exceptions=False
-    )
+    shown = call("study", "table", "sr4-set5", "--records", tmp_path)
     assert "sr4-set5/baby was declared otherwise" in shown.stderr and "bird.json: a damaged record" in shown.stderr
 
 
@@ -290,21 +288,21 @@ def test_no_explanation_types_a_number_of_ours():
         assert not re.search(r"\d\.\d|\d dB", re.sub(r"{{.*?}}", "", text)), text
 
 
-def call(*arguments):
-    return CliRunner().invoke(cli.app, ["study", "table", *map(str, arguments)], catch_exceptions=False).stdout
+def printed(*arguments):
+    return call("study", "table", *arguments).stdout
 
 
 def test_the_command_shows_any_number_of_cells(tmp_path):
-    assert "not run, 11 cells missing" in call("restoration-50", "--records", tmp_path)
+    assert "not run, 11 cells missing" in printed("restoration-50", "--records", tmp_path)
     fill(tmp_path, "restoration-50", (1.0, 1.1), average=0.5)
-    text = call("restoration-50", "--records", tmp_path)
+    text = printed("restoration-50", "--records", tmp_path)
     assert "partial, 2 of 11 cells" in text and "+1.05 [?]" in text and "+1.00" in text
     assert "33.48" in text  # as printed in the paper
-    shown = call("restoration-50", "--format", "markdown", "--records", tmp_path)
+    shown = printed("restoration-50", "--format", "markdown", "--records", tmp_path)
     assert "| image | last iterate |" in " ".join(shown.split())
-    again = pd.read_csv(io.StringIO(call("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
+    again = pd.read_csv(io.StringIO(printed("restoration-50", "--format", "csv", "--records", tmp_path)), index_col=0)
     pd.testing.assert_frame_equal(again, tables.cells("restoration-50", tmp_path), check_dtype=False)
-    short = pd.read_csv(io.StringIO(call("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
+    short = pd.read_csv(io.StringIO(printed("--format", "csv", "--records", tmp_path)), index_col=[0, 1])
     assert short.loc[("restoration-50", report.TODAY)].verdict == "partial"
     assert len(short) == 3 * len(tables.TABLES)
 
@@ -315,7 +313,7 @@ def test_the_command_shows_any_number_of_cells(tmp_path):
 )
 def test_bad_names_suggest_the_nearest(arguments, sentence):
     with pytest.raises(UserError, match=sentence):
-        call(*arguments)
+        printed(*arguments)
 
 
 def test_readme_and_index_are_what_the_records_say():
