@@ -18,14 +18,6 @@ from dip_repro.study import cli as study_cli
 from dip_repro.study import experiments, tables
 
 
-def test_denoise_and_inpaint_write_a_picture(photo, tmp_path):
-    call("denoise", photo, "--iterations", 2, "--max-size", 36)
-    assert images.open_image(tmp_path / "photo-restored.png").shape == (3, 36, 36)
-    images.save((torch.rand(1, 40, 40) > 0.5).float(), tmp_path / "mask.png")
-    call("inpaint", photo, tmp_path / "mask.png", "--iterations", 2, "--out", tmp_path / "filled.png")
-    assert images.open_image(tmp_path / "filled.png").shape == (3, 40, 40)
-
-
 def test_list_names_every_experiment():
     assert {"start", "restoration-50", "branching"} <= set(call("study", "list").output.split())
 

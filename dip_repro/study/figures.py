@@ -109,24 +109,18 @@ def pictures(shown: dict[str, Tensor], zoom: tuple[int, int, int] | None = None,
     return figure
 
 
-def curves(
-    histories: dict[str, pd.DataFrame],
-    levels: dict[str, float] | None = None,
-    y: str = "psnr",
-    logx: bool = False,
-) -> Figure:
-    """Draw the iterate (thin) and the average (thick) of column `y` of each history; `levels` are dashed lines."""
+def curves(histories: dict[str, pd.DataFrame], levels: dict[str, float] | None = None, logx: bool = False) -> Figure:
+    """Draw the PSNR of the iterate (thin) and the average (thick) of each history; `levels` are dashed lines."""
     figure, ((axis,),) = panels()
-    averaged = f"{y}_average"
     for (label, history), colour, style in zip(histories.items(), COLOURS, ("-", "--", "-.", ":") * 2, strict=False):
         look: dict = {"color": colour, "linestyle": style}
-        axis.plot(history.iteration, history[y], linewidth=1.2, alpha=0.8, label=f"{label}, iterate", **look)
-        if averaged in history:
-            axis.plot(history.iteration, history[averaged], linewidth=2.6, label=f"{label}, average", **look)
+        axis.plot(history.iteration, history.psnr, linewidth=1.2, alpha=0.8, label=f"{label}, iterate", **look)
+        if "psnr_average" in history:
+            axis.plot(history.iteration, history.psnr_average, linewidth=2.6, label=f"{label}, average", **look)
     for label, level in (levels or {}).items():
         axis.axhline(level, color=GREY, linestyle="--", linewidth=1)
         axis.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY)
-    axis.set(xlabel="iteration", ylabel="PSNR (dB)" if y == "psnr" else y, xscale="log" if logx else "linear")
+    axis.set(xlabel="iteration", ylabel="PSNR (dB)", xscale="log" if logx else "linear")
     legend(axis)
     return figure
 
@@ -436,15 +430,15 @@ def ranked(found: pd.DataFrame, limits: tuple[float, ...]) -> Figure:
     return figure
 
 
-def learning_curves(histories: dict[str, list[pd.DataFrame]], y: str = "loss") -> Figure:
-    """Draw the geometric mean of column `y` over each list of histories, with its range as a band, on log axes."""
+def learning_curves(histories: dict[str, list[pd.DataFrame]]) -> Figure:
+    """Draw the geometric mean of the loss over each list of histories, with its range as a band, on log axes."""
     figure, ((axis,),) = panels(size=(8.6, 3.8))
     for (label, group), dash in zip(histories.items(), DASHES, strict=False):
-        logs = pd.concat([history.set_index("iteration")[y] for history in group], axis=1).map(math.log10)
+        logs = pd.concat([history.set_index("iteration").loss for history in group], axis=1).map(math.log10)
         (line,) = axis.plot(logs.index, 10 ** logs.mean(axis=1), linewidth=2, linestyle=dash, label=label)
         band = 10 ** logs.min(axis=1), 10 ** logs.max(axis=1)
         axis.fill_between(logs.index, *band, color=line.get_color(), alpha=0.15, lw=0)
-    axis.set(xlabel="iteration", ylabel=y, xscale="log", yscale="log")
+    axis.set(xlabel="iteration", ylabel="loss", xscale="log", yscale="log")
     legend(axis, loc="center left", bbox_to_anchor=(1, 0.5), handlelength=3.5)
     return figure
 

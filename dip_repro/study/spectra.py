@@ -9,6 +9,7 @@ import itertools
 import math
 
 import torch
+from scipy.stats import linregress
 from torch import Tensor
 
 from dip_repro.runtime import stream
@@ -56,9 +57,7 @@ def radial_power(image: Tensor, rings: int = 16) -> tuple[Tensor, Tensor]:
 
 def slope(image: Tensor) -> float:
     """Return the exponent a of power ∝ f^a, by least squares on log axes; about −2 for natural images."""
-    frequency, ring_power = (x.double().log() for x in radial_power(image))
-    centred = frequency - frequency.mean()
-    return float((centred * ring_power).sum() / centred.square().sum())
+    return float(linregress(*(x.double().log() for x in radial_power(image))).slope)
 
 
 def share(image: Tensor, low: float, high: float) -> float:
