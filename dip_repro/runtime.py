@@ -192,23 +192,23 @@ def commit() -> str:
 
 
 @functools.cache
-def vendor() -> str:
-    """Return the processor's maker as the processor spells it, such as GenuineIntel; "" where that is not known."""
+def cpuinfo(field: str) -> str:
+    """Return what Linux says of the processor, such as its "model name"; "" where it does not."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        lines = [f"vendor_id: {platform.processor().rpartition(', ')[2]}"]  # as Windows ends it
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), "")
+        return ""
+    return next((line.split(":")[1].strip() for line in lines if line.startswith(field)), "")
 
 
-@functools.cache
+def vendor() -> str:
+    """Return the processor's maker as the processor spells it, such as GenuineIntel, where that is known."""
+    return cpuinfo("vendor_id") or platform.processor().rpartition(", ")[2]  # as Windows ends it
+
+
 def processor() -> str:
     """Return the processor's name as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    return cpuinfo("model name") or platform.processor() or platform.machine()
 
 
 def provenance(device: torch.device) -> dict:
