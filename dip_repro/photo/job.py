@@ -77,11 +77,14 @@ class Options:
 
 def whole(what: str, photo: Path, options: Options, by: int = 1) -> None:
     """Denoise, dejpeg or upscale a photo; each side becomes `by` times longer."""
-    upscaling = partial(arrays.upscaling, by=by)
-    begin = {"denoise": arrays.denoising, "dejpeg": arrays.unblocking, "upscale": upscaling}[what]
+    begin: dict[str, Callable[..., arrays.Work]] = {
+        "denoise": arrays.denoising,
+        "dejpeg": arrays.unblocking,
+        "upscale": partial(arrays.upscaling, by=by),
+    }
     picture = open_picture(photo).no_larger_than(options.max_size)
     out = options.output(photo, picture, by)
-    carry_out(what, begin(picture, **options.given()).run, picture, out, options)
+    carry_out(what, begin[what](picture, **options.given()).run, picture, out, options)
 
 
 def inpaint(photo: Path, mask: Path | None, missing: str, options: Options) -> None:
