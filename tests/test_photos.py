@@ -101,7 +101,7 @@ def test_tiles_are_blended_without_a_seam():
 
 def test_a_photo_in_tiles_is_restored_tile_by_tile():
     photo = images.resize(images.open_image("rocket"), 150)
-    restoration = restore.denoise(photo, of(2), 128, "cpu")
+    restoration = restore.denoise(photo, of(2), **TILED)
     seen = []
     for _ in restoration:
         seen.append(restoration.finished)
@@ -287,7 +287,7 @@ def test_only_tiles_with_holes_are_filled():
     photo = images.resize(images.open_image("rocket"), 200)
     known = torch.ones(1, 200, 200)
     known[:, 10:20, 10:20] = 0
-    restoration = restore.inpaint(photo * known, known, of(2), 128, "cpu")
+    restoration = restore.inpaint(photo * known, known, of(2), **TILED)
     assert len(restoration.tiles) == 1 and restoration.size == (200, 200)
     filled = restoration.done(progress=False)
     assert torch.equal(filled * known, photo * known) and (filled * (1 - known)).any()

@@ -403,49 +403,30 @@ def sound(photo: Tensor) -> Tensor:
         return photo.detach().float().cpu().clone()
 
 
-def denoise(
-    photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str | torch.device | None = "auto", **more
-) -> Restoration:
-    """Remove noise. `more` is `precision`, `seed` and `runs`, here and below."""
+def denoise(photo: Tensor, how: Preset | None = None, tile: int = TILE, **more) -> Restoration:
+    """Remove noise. `more`, here and below, are `tile`, `device`, `precision`, `seed` and `runs` of `Restoration`."""
     how = how or recommended(denoising(photo.shape[-2:], tile), len(photo))
-    return Restoration(photo, how, early=True, tile=tile, device=device, **more)
+    return Restoration(photo, how, early=True, tile=tile, **more)
 
 
-def dejpeg(
-    photo: Tensor, how: Preset | None = None, tile: int = TILE, device: str | torch.device | None = "auto", **more
-) -> Restoration:
+def dejpeg(photo: Tensor, how: Preset | None = None, **more) -> Restoration:
     """Remove the block artefacts of JPEG."""
-    return Restoration(photo, how or recommended("jpeg", len(photo)), tile=tile, device=device, **more)
+    return Restoration(photo, how or recommended("jpeg", len(photo)), **more)
 
 
 @runtime.own_defaults()
-def inpaint(
-    photo: Tensor,
-    known: Tensor,
-    how: Preset | None = None,
-    tile: int = TILE,
-    device: str | torch.device | None = "auto",
-    **more,
-) -> Restoration:
+def inpaint(photo: Tensor, known: Tensor, how: Preset | None = None, **more) -> Restoration:
     """Fill in where `known`, (1, H, W), is 0: whatever the photo holds there, NaN too."""
     known = known.detach().float().cpu()
     photo = torch.where(known > 0, photo.detach().cpu(), 0) if known.shape[-2:] == photo.shape[-2:] else photo
     Mask(known)(photo[None])  # says what is wrong with it
     if known.all():
         raise UserError("the mask marks no pixel as missing: there is nothing to fill in")
-    how = how or recommended("inpainting", len(photo))
-    return Restoration(photo, how, known=known, tile=tile, device=device, **more)
+    return Restoration(photo, how or recommended("inpainting", len(photo)), known=known, **more)
 
 
-def upscale(
-    photo: Tensor,
-    by: int = 4,
-    how: Preset | None = None,
-    tile: int = TILE,
-    device: str | torch.device | None = "auto",
-    **more,
-) -> Restoration:
+def upscale(photo: Tensor, by: int = 4, how: Preset | None = None, **more) -> Restoration:
     """Enlarge each side `by` times, (C, by·H, by·W)."""
     if by < 2 or by != int(by):
         raise UserError(f"to enlarge {by} times: give a whole number, 2 or more")
-    return Restoration(photo, how or recommended(enlarging(by), len(photo)), by=by, tile=tile, device=device, **more)
+    return Restoration(photo, how or recommended(enlarging(by), len(photo)), by=by, **more)
