@@ -134,7 +134,7 @@ def decimations(
     no d explains, and the three at each border are left out. The published files were rounded down, which makes the
     mean −0.5; the standard deviation about it, `spread`, is what tells.
     """
-    sums: dict[tuple[str, int, float], torch.Tensor] = {}
+    errors: dict[tuple[str, int, float], list[torch.Tensor]] = {}
     for image in SETS[set_name]:
         truth, output = (
             images.crop_to_multiple(
@@ -151,12 +151,8 @@ def decimations(
         for (n, phase), d in candidates.items():
             for name, x0 in x0s.items():
                 error = 255 * (d(output[None])[0] - metrics.quantise(x0))[:, 3:-3, 3:-3][free].double()
-                moments = torch.stack([torch.ones_like(error), error, error.square()]).sum(1)
-                sums[name, n, phase] = sums.get((name, n, phase), 0) + moments
-    rows = {
-        place: {"mean": float(total / count), "spread": float((squares / count - (total / count) ** 2).sqrt())}
-        for place, (count, total, squares) in sums.items()
-    }
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    table.index = pd.MultiIndex.from_tuples(rows, names=["x0 made with", "a of d", "phase of d"])
-    return table.sort_values("spread")
+                errors.setdefault((name, n, phase), []).append(error)
+    of_all = [torch.cat(parts) for parts in errors.values()]
+    columns = {"mean": [float(x.mean()) for x in of_all], "spread": [float(x.std(correction=0)) for x in of_all]}
+    index = pd.MultiIndex.from_tuples(errors, names=["x0 made with", "a of d", "phase of d"])
+    return pd.DataFrame(columns, index).sort_values("spread")
