@@ -83,8 +83,7 @@ def gradients_kept(base: Tensor, photo: Tensor) -> dict[str, float]:
     def gradient(x: Tensor) -> Tensor:
         return torch.stack(torch.gradient(x, dim=(-2, -1)))
 
-    blurred = torch.from_numpy(gaussian_filter(photo.numpy(), (0, 1.5, 1.5), mode="mirror"))
-    strength = gradient(blurred).square().sum((0, 1))
+    strength = gradient(gaussian_blur(photo, 1.5)).square().sum((0, 1))
     areas = {"edges": strength >= strength.quantile(0.95), "texture": strength <= strength.median()}
     g, g_base = gradient(photo), gradient(base)
     return {name: float((g_base * g * area).sum() / (g.square() * area).sum()) for name, area in areas.items()}

@@ -490,15 +490,12 @@ def outlying(folder: Path = RESULTS) -> pd.DataFrame:
 
     Explanations stand in data/explanations.toml, by "table/image"; their numbers come from records, by `facts`.
     """
-    explanations, rows = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8")), {}
-    known = facts(folder)
-    for name in TABLES:
-        for image, difference in cells(name, folder).difference.items():
-            if abs(difference) > OUTLYING:
-                place = f"{name}/{image}"
-                why = from_records(explanations.get(place, "not explained"), known)
-                rows[place] = {"difference": difference, "explanation": why}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["difference", "explanation"])
+    explanations, known = tomllib.loads(EXPLANATIONS.read_text(encoding="utf-8")), facts(folder)
+    every = pd.concat({name: cells(name, folder).difference for name in TABLES})
+    every.index = every.index.map("/".join)
+    far = every[every.abs() > OUTLYING].to_frame()
+    texts = (explanations.get(place, "not explained") for place in far.index)
+    return far.assign(explanation=[from_records(text, known) for text in texts])
 
 
 class Best(NamedTuple):
