@@ -15,6 +15,8 @@ DOCS = Path(__file__).resolve().parent
 SITE = DOCS.parent / "build" / "site"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+WIDE = """const page = document.documentElement, text = document.querySelector(".content");
+return page.scrollWidth > window.innerWidth || text !== null && text.scrollWidth > text.clientWidth"""
 MISSING = "return [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.src)"
 
 
@@ -46,9 +48,9 @@ def faults(browser, page: Path, site: Path) -> list[str]:
             url = event["params"]["request"]["url"]
             if not url.startswith((site.as_uri(), "data:", "chrome:")):  # the last: of the browser's own first page
                 found.append(f"asks for {url}")
-    for width in (1400, 1100, 700):
+    for width in (1400, 1100, 700, 390):  # the last: a phone
         browser.set_window_size(width, 1000)
-        if browser.execute_script("return document.documentElement.scrollWidth > window.innerWidth"):
+        if browser.execute_script(WIDE):
             found.append(f"wider than a window of {width} pixels")
     return found
 
