@@ -168,6 +168,10 @@ class Damage:
     held_out: float = 0
 
     def problem(self, seed: int) -> Problem:
+        return self.watched(*self.damaged(seed), seed)
+
+    def damaged(self, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the truth, what its damage makes of it, and the mask of the known pixels."""
         truth = open_at(self.image, self.side)
         mask = torch.ones(1, *truth.shape[-2:])
         if self.kind == "missing":
@@ -177,6 +181,10 @@ class Damage:
             corrupted = corruptions.jpeg(truth, int(self.level))
         else:
             corrupted = getattr(corruptions, f"{self.kind}_noise")(truth, self.level, seed)
+        return truth, corrupted, mask
+
+    def watched(self, truth: Tensor, corrupted: Tensor, mask: Tensor, seed: int) -> Problem:
+        """Return the problem, with the signals of the stopping rules."""
         signals = self.signals(corrupted)
         if self.held_out:
             mask, watched = stopping.held_out(mask, self.held_out, seed)
@@ -194,6 +202,16 @@ class Damage:
             for of in ("image", "average"):
                 signals[f"discrepancy_{of}"] = stopping.Residual(corrupted, known, of, noise)
         return signals
+
+
+@dataclass(frozen=True)
+class OneDamage(Damage):
+    """The same, where the runs of all seeds share the damage of one draw; each holds out pixels of its own."""
+
+    damage_seed: int = 0
+
+    def problem(self, seed: int) -> Problem:
+        return self.watched(*self.damaged(self.damage_seed), seed)
 
 
 @dataclass(frozen=True)
