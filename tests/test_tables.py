@@ -447,6 +447,11 @@ def test_cells_run_as_in_2017_stand_beside_those_of_their_tables(tmp_path):
     assert len(found) == len(every[every.experiment == "as-in-2017"])
 
 
+def test_the_command_line_says_improved_and_never_ours():
+    for said in (report.table("sr4-set5"), report.overview()):
+        assert "improved" in said and not re.search(r"\bours\b", said)
+
+
 def test_a_rule_of_ours_says_what_had_been_seen_before():
     said = report.page("rules")
     for name in tables.TABLES:

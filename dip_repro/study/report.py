@@ -52,7 +52,7 @@ def table(name: str, format: str = "text", folder: Path = RESULTS) -> str:
     means = done.mean(numeric_only=True).to_frame(f"mean of {len(done)} done").T.head(len(done))
     text = formatted(pd.concat([frame, means]).rename_axis("image"), format)
     columns = [sentence(title, tables.judged(name, column, folder)) for title, column in tables.COLUMNS.items()]
-    rule = f"the improved rule: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"
+    rule = f"The improved rule: {declared.ours.what}, {declared.ours.compute}. {declared.ours.why}"
     printed = [
         f"In the paper: {value.image}, {value.method} {value.psnr_db:.2f} dB ({value.source})"
         for value in tables.printed(name).itertuples()
