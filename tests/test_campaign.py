@@ -94,12 +94,16 @@ class Deadly(Denoising):
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_an_error_of_any_kind_in_one_run_is_reported_and_the_others_go_on(tmp_path, caplog, workers):
+def test_an_error_of_any_kind_in_one_run_is_reported_and_the_others_go_on(tmp_path, caplog, capsys, workers):
     broken = replace(ONE, name="tiny/broken", task=Broken("camera", side=32))
     outcome = campaign.campaign([broken, *RUNS[:2]], tmp_path, "cpu", workers=workers)
     assert sorted(outcome.finished) == ["tiny/0", "tiny/1"] and not list(tmp_path.rglob("*.lock"))
     assert outcome.failed == {"tiny/broken": "ZeroDivisionError: no such problem"}
     assert "tiny/broken" in caplog.text and "in problem" in caplog.text  # the traceback
+    said = capsys.readouterr().err
+    assert workers == 1 or ("| 40.0/60.0 [" in said and "3 of 3 runs" in said)  # the iterations of all workers
+    campaign.campaign(RUNS[:3], tmp_path, "cpu", workers=workers)
+    assert workers == 1 or "| 20.0/20.0 [" in capsys.readouterr().err  # without those of finished runs
 
 
 @pytest.mark.slow
@@ -245,7 +249,7 @@ def test_workers_get_cores_of_their_own(called, monkeypatch):
         ([4, 5], 3, [[4], [5], [4, 5]], 1),
     ):
         monkeypatch.setattr(campaign.runtime, "cores", lambda cores=cores: cores)
-        with campaign.processes(workers) as pool:
+        with campaign.processes(workers, [0] * workers) as pool:
             for number in range(7, 7 + workers):  # after others had ended
                 name = called.format(number)
                 monkeypatch.setattr(multiprocessing, "current_process", lambda name=name: SimpleNamespace(name=name))

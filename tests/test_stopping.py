@@ -303,7 +303,7 @@ def test_a_run_that_is_stopped_early_keeps_what_its_rule_kept(tmp_path, monkeypa
     history = records.history(record).set_index("iteration")
     assert record["scores"]["average"] == pytest.approx(history.psnr_average[30], abs=1e-3)
     assert record["configuration"]["stop"] == {"rule": "variance", "window": 20, "patience": 50}
-    assert perform(replace(SHORT, name="left"), tmp_path, "cpu", progress=False, until=0.0) is None
+    assert perform(replace(SHORT, name="left"), tmp_path, "cpu", progress=False, interrupt=lambda report: True) is None
     with pytest.raises(UserError, match="'never' is not one of , variance, held-out"):
         replace(SHORT, stop="never")
 
@@ -313,7 +313,7 @@ def test_a_run_with_a_rule_that_is_left_again_and_again_is_the_same(tmp_path, st
     run = replace(SHORT, stop=stop)
     whole = perform(run, tmp_path / "whole", "cpu", progress=False)
     for _ in range(run.settings.iterations // run.settings.report_every):
-        left = perform(run, tmp_path / "left", "cpu", progress=False, until=0.0)  # after one report
+        left = perform(run, tmp_path / "left", "cpu", progress=False, interrupt=lambda report: True)  # after one report
         assert left is None or left["run"]["iterations"] == whole["run"]["iterations"]
     record = perform(run, tmp_path / "left", "cpu", progress=False)
     assert record["scores"] == whole["scores"] and record["run"]["stopped"] == whole["run"]["stopped"]

@@ -129,7 +129,10 @@ def checkpoints() -> list[Row]:
         folder, mark = Path(name) / "records", Path(name) / "executed"
         made(folder)
         whole, _ = counted(folder)
-        started(lambda at: runs.perform(RUNS[0], at, "cpu", progress=False, until=0), Path(name) / "begun").join()
+        started(
+            lambda at: runs.perform(RUNS[0], at, "cpu", progress=False, interrupt=lambda report: True),
+            Path(name) / "begun",
+        ).join()
         (sound,) = (Path(name) / "begun").rglob("*.checkpoint")
         for what, content in forged(sound.read_bytes(), mark).items():
             at = Path(name) / what

@@ -10,8 +10,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from collections.abc import Iterable, Iterator, MutableSequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +20,15 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from dip_repro import runtime
+from dip_repro.fitting import Report
 from dip_repro.runtime import UserError
 from dip_repro.study import experiments, records, runs
 from dip_repro.study.runs import Run
 
+COUNTED: list = []  # in a worker: the counts of all, and its own place among them
 MOST_DEATHS = 20  # of worker processes, before a campaign gives up
+SPAWN = multiprocessing.get_context("spawn")
+Counts = MutableSequence[int]  # the iterations that each worker has done, in memory that all share
 
 
 @dataclass
@@ -56,12 +60,21 @@ def claimed(path: Path) -> Iterator[bool]:
 
 def attempt(run: Run, folder: Path, device: str, precision: str, compiled: bool, until: float, progress: bool) -> str:
     """Perform one run in this process, and say what became of it: finished, interrupted or elsewhere."""
+    seen = 0
+
+    def interrupt(report: Report) -> bool:
+        nonlocal seen
+        for counts, place in COUNTED:
+            counts[place] += report.iteration - seen
+        seen = report.iteration
+        return time.time() > until
+
     if time.time() > until:
         return "interrupted"
     with claimed(folder / f"{run.name}.json") as mine:
         if not mine:
             return "elsewhere"
-        done = runs.perform(run, folder, device, precision, compiled, progress, until)
+        done = runs.perform(run, folder, device, precision, compiled, progress, interrupt)
     return "finished" if done else "interrupted"
 
 
@@ -77,20 +90,34 @@ class Inline(Executor):
         return future
 
 
-def processes(workers: int) -> Executor:
+def processes(workers: int, counts: Counts) -> Executor:
     """Return an executor of so many processes, each with cores of its own: more threads than cores are slow."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), take_place, (workers, runtime.cores()))
+    return ProcessPoolExecutor(workers, SPAWN, take_place, (workers, runtime.cores(), counts))
 
 
-def take_place(workers: int, every: list[int]) -> None:
-    """Bind this process, one of so many, to its share of the cores, with a thread for each."""
+def take_place(workers: int, every: list[int], counts: Counts) -> None:
+    """Bind this process, one of so many, to its share of the cores, with a thread for each, and to its own count."""
     # They are numbered as they start: "SpawnProcess-2", and in a process that was itself started so "SpawnProcess-7:2".
     number = int(re.findall(r"\d+", multiprocessing.current_process().name)[-1])
     cores = every[number % workers :: workers] or every
     threads = max(1, len(every) // workers)
+    COUNTED[:] = [(counts, number % workers)]  # without a lock, which a killed worker would hold for ever
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     torch.set_num_threads(threads)
+
+
+def take_in(future: Future, name: str, became: dict[str, str], failed: dict[str, str]) -> None:
+    """Note what became of a run; nothing where its worker died, and the pool with it: it is done again in another."""
+    try:
+        became[name] = future.result()
+    except BrokenExecutor:
+        pass
+    except UserError as error:
+        failed[name] = str(error)
+    except Exception as error:
+        logging.exception("%s failed", name)
+        failed[name] = f"{type(error).__name__}: {error}"
 
 
 def campaign(
@@ -118,30 +145,25 @@ def campaign(
     failed: dict[str, str] = {}
     left = list(named)
     alone = workers == 1  # then a run shows its own progress; the bars of several would mix
-    for _ in range(MOST_DEATHS):
-        with (
-            Inline() if alone else processes(workers) as pool,
-            tqdm(total=len(left), unit="run", disable=alone) as bar,
-        ):
-            how = Path(folder).absolute(), device, precision, compiled, until, alone
-            futures = {pool.submit(attempt, named[name], *how): name for name in left}
-            for future in as_completed(futures):
-                name = futures[future]
-                try:
-                    became[name] = future.result()
-                except BrokenExecutor:
-                    continue  # a worker died, and its pool with it: once more, in another
-                except UserError as error:
-                    failed[name] = str(error)
-                except Exception as error:
-                    logging.exception("%s failed", name)
-                    failed[name] = f"{type(error).__name__}: {error}"
-                bar.update()
-        left = [name for name in left if name not in became and name not in failed]
-        if not left:
-            break
-        left = left[1:] + left[:1]  # if it is the first that kills its worker, the others come before it now
-        workers = max(1, workers // 2)  # fewer at once: too little memory is the usual cause
+    missing = named.keys() - {run.name for run in runs.finished(named.values(), folder)}
+    total, counts = sum(named[name].settings.iterations for name in missing), SPAWN.RawArray("q", workers)
+    with tqdm(total=total, unit="it", unit_scale=True, disable=alone) as bar:
+        for _ in range(MOST_DEATHS):
+            with Inline() if alone else processes(workers, counts) as pool:
+                how = Path(folder).absolute(), device, precision, compiled, until, alone
+                futures = {pool.submit(attempt, named[name], *how): name for name in left}
+                waiting = set(futures)
+                while waiting:
+                    ended, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                    for future in ended:
+                        take_in(future, futures[future], became, failed)
+                    bar.set_postfix_str(f"{len(became) + len(failed)} of {len(named)} runs", refresh=False)
+                    bar.update(sum(counts) - bar.n)
+            left = [name for name in left if name not in became and name not in failed]
+            if not left:
+                break
+            left = left[1:] + left[:1]  # if it is the first that kills its worker, the others come before it now
+            workers = max(1, workers // 2)  # fewer at once: too little memory is the usual cause
     failed |= dict.fromkeys(left, f"its workers died, {MOST_DEATHS} of them; is there enough memory?")
     groups = {what: [n for n in named if became.get(n) == what] for what in ("finished", "interrupted", "elsewhere")}
     return Outcome(**groups, failed=failed)

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import inspect
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from dip_repro import images, metrics, runtime, stopping
 from dip_repro.config import NetworkConfig, ResNetConfig, Settings
-from dip_repro.fitting import Fit, FitResult
+from dip_repro.fitting import Fit, FitResult, Report
 from dip_repro.networks import noise_input
 from dip_repro.runtime import CHECKOUT, ROOT, UserError
 from dip_repro.study import records
@@ -158,12 +157,12 @@ def perform(
     precision: str = "float32",
     compiled: bool = False,
     progress: bool = True,
-    until: float = math.inf,
+    interrupt: Callable[[Report], bool] = lambda report: False,
 ) -> dict | None:
     """Perform a run, save its record below `folder`, and return the record; one that exists is returned as it is.
 
-    An interrupted run resumes from its checkpoint. At the time `until` (as `time.time()` counts) the run stops, its
-    checkpoint stays, and None is returned.
+    An interrupted run resumes from its checkpoint. `interrupt` is shown each report; once it returns True, the run
+    stops, its checkpoint stays, and None is returned.
     """
     path = folder / f"{run.name}.json"
     if path.exists():
@@ -183,7 +182,7 @@ def perform(
             if report.iteration in run.also_at:
                 so_far = report.image if run.scored == "image" else report.average
                 images.save(so_far.cpu(), path.with_name(f"{path.stem}-at-{report.iteration}.png"))
-            if time.time() > until:
+            if interrupt(report):
                 break
     if not fitting.stopped:
         return None
