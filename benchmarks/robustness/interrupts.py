@@ -48,10 +48,11 @@ def interrupts() -> list[Row]:
         took = time.monotonic() - start
         whole, _ = counted(Path(name) / "alone")
         while row.right + row.told + len(row.wrong) < TRIALS:
-            folder = f"{next(trials)}"
+            folder, start = f"{next(trials)}", time.monotonic()
             became = run(folder, right=lambda: True, interrupt_after=draw.uniform(0.01, took))
-            if became == RIGHT:
-                continue  # it had finished
+            if became == RIGHT:  # it had finished
+                took = min(took, time.monotonic() - start)
+                continue
             first, damaged = counted(Path(name) / folder)
             then = run(folder, right=lambda at=Path(name) / folder: counted(at)[0] == whole)
             sound = became == TOLD and not damaged and first.items() <= whole.items()
@@ -77,8 +78,11 @@ def of_runs() -> Row:
 
             options = ("--runs", 2, "--iterations", 40, "--device", "cpu", "--out", out)
             became = command("denoise", photo, *options, prelude=prelude, right=whole, **how)
-            out.unlink(missing_ok=True)
-            return became
+            left = {path.name for path in Path(name).iterdir()} - {"photo.png", out.name}
+            for path in Path(name).iterdir():
+                if path != photo:
+                    path.unlink()
+            return f"{became}, and left {', '.join(sorted(left))}" if left else became
 
         start = time.monotonic()
         row.count(denoised(Path(name) / "alone.png"))

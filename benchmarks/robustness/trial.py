@@ -121,6 +121,7 @@ def command(
 
 def forked(arguments: list[str], prelude: str, bound: bool, environment: dict, errors: int, begun) -> None:
     """Be the command line: its arguments, environment, rights, and where it says what."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without it
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(errors, 2)
     os.environ.update(environment)

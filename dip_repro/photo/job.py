@@ -116,6 +116,10 @@ def carry_out(what: str, run: restore.Restoration, picture: Picture, out: Path, 
             pass
         show(run.image)  # now the time of a step is known, and the memory that steps and previews take
         announce(what, run, options)
+    except KeyboardInterrupt:  # two iterations are not worth keeping
+        preview.unlink(missing_ok=True)
+        raise
+    try:
         try:
             watch(run, show, options)
             ended = run.ended
