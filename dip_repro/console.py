@@ -72,6 +72,8 @@ def ended(app: Callable[[], object], interrupted: Callable[[], str]) -> None:
     try:
         app()
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # as Python 3.11 raises one that came while a class was made
+            sys.exit(f"dip-repro: {interrupted()}")
         from dip_repro.runtime import UserError  # with PyTorch, which the command that raised it has imported
 
         if not isinstance(error, UserError):

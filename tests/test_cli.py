@@ -84,6 +84,19 @@ def test_the_doctor_says_what_a_step_takes_and_what_that_means_for_the_tables():
     assert all(table.title in said for table in tables.TABLES.values())
 
 
+def test_a_ctrl_c_while_a_class_is_made_is_one(monkeypatch):
+    class Interrupting:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def app():
+        type("Made", (), {"part": Interrupting()})  # Python 3.11 raises it as the cause of a RuntimeError
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    with pytest.raises(SystemExit, match="dip-repro: interrupted"):
+        console.ended(app, lambda: "interrupted")
+
+
 def test_a_ctrl_c_that_meets_a_destructor_is_not_lost(monkeypatch):
     class Interrupted:
         def __del__(self):
