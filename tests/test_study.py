@@ -88,6 +88,15 @@ def test_a_pair_of_two_precisions_is_left_out():
     assert list(results.differences(scores, "psnr", "t", "other", "base").index) == ["0", "1", "2", "4", "5"]
 
 
+def test_a_pair_of_precisions_is_of_one_configuration(monkeypatch):
+    columns = ["key", "precision", "scored", "last", "average"]
+    rows = [("a", "float32", 30.0, 30.0, 31.0), ("a", "bfloat16", 29.5, 29.5, 31.2), ("b", "float32", 20.0, 20.0, 20.0)]
+    found = pd.DataFrame([*rows, ("c", "bfloat16", 9.0, 9.0, 9.0)], ["one", "two", "three", "four"], columns)
+    monkeypatch.setattr(results, "every", lambda folder: found)
+    (row,) = results.precisions().reset_index().to_numpy().tolist()
+    assert row[0] == "one" and row[1:] == pytest.approx([30.0, 29.5, -0.5, 0.2])
+
+
 def test_equal_differences_are_certain_and_zeros_are_not():
     assert results.effect(pd.Series([0.5, 0.5, 0.5]))["p"] == 0 and results.effect(pd.Series([0.0, 0.0]))["p"] == 1
 

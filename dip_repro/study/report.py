@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, published, tables
 from dip_repro.study.experiments import ambiguities, library_2017, lookup
-from dip_repro.study.results import MARGIN, interval, of
+from dip_repro.study.results import MARGIN, interval, of, precisions
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -413,7 +413,7 @@ ASKED = (
         ambiguities.effects,
         ambiguities.judged,
     ),
-    *(tables.outlying, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
+    *(precisions, tables.outlying, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
     "FAILED": claims.FAILED,

@@ -91,6 +91,20 @@ def seconds(record: dict) -> float:
     return float(took - (between[between > PAUSE * usual] - usual).sum())
 
 
+def precisions(folder: Path = RESULTS) -> pd.DataFrame:
+    """Return what bfloat16 changes: a row for each float32 record whose configuration has one in bfloat16 too.
+
+    PSNR in dB of what is scored, in float32 and in bfloat16; the difference bfloat16 − float32 of the last iterate and
+    of the average.
+    """
+    found = every(folder)
+    full, half = (found[found.precision == precision] for precision in ("float32", "bfloat16"))
+    both = full.rename_axis("record").reset_index().merge(half, on="key", suffixes=("", " in bfloat16"))
+    columns = {"float32": both.scored, "bfloat16": both["scored in bfloat16"]}
+    columns |= {f"difference, {of}": both[f"{of} in bfloat16"] - both[of] for of in ("last", "average")}
+    return pd.DataFrame(columns).set_index(both.record)
+
+
 class Scatter(NamedTuple):
     """The standard deviation s in dB between runs that differ in their seed alone, pooled over `images`."""
 

@@ -572,7 +572,7 @@ def shown(frame: pd.DataFrame) -> Whole:
             return "–"
         if column in ("freeze", "seed", "iterations", "seconds", "seconds of ours"):
             return f"{value:.0f}"
-        signed = column in ("difference", "ours − authors", "low", "high", "least", "most", "gain")
+        signed = column.startswith("difference") or column in ("ours − authors", "low", "high", "least", "most", "gain")
         return f"{value:{'+z' if signed else ''}.2f}"
 
     columns = {NAMES.get(c, c): [text(c, value) for value in frame[c]] for c in frame}
