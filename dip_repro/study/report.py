@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dip_repro.runtime import DATA, ROOT, written_whole
 from dip_repro.study import claims, published, tables
 from dip_repro.study.experiments import ambiguities, library_2017, lookup
-from dip_repro.study.results import MARGIN, interval, of, precisions
+from dip_repro.study.results import MARGIN, ROUNDING, interval, of, precisions
 from dip_repro.study.runs import RESULTS
 
 FORMATS = {
@@ -416,6 +416,7 @@ ASKED = (
     *(precisions, tables.outlying, tables.yardsticks, tables.black_pixels, tables.beside_baselines),
 )
 CONSTANTS = {
+    "ROUNDING": ROUNDING,
     "FAILED": claims.FAILED,
     "FRONT_PAGE": FRONT_PAGE,
     "MARGIN": MARGIN,

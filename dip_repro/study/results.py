@@ -20,6 +20,7 @@ from scipy import stats
 from dip_repro.study import records
 from dip_repro.study.runs import RESULTS, Run
 
+ROUNDING = 0.1  # dB: what bfloat16 may cost where it is to be the default
 MARGIN = 0.3  # dB: a difference whose interval lies within it is none that matters
 COLUMNS = (
     *("experiment", "task", "image", "seed", "freeze", "key", "twins", "precision", "device", "iterations", "stopped"),
