@@ -1,4 +1,5 @@
 import os
+import signal
 from pathlib import Path
 
 import matplotlib
@@ -10,6 +11,7 @@ from dip_repro import cli, images
 from dip_repro.fitting import Fit, FitResult
 
 matplotlib.use("Agg")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it in what it starts in the background
 torch.set_num_threads(1)  # the networks of the tests are tiny
 
 PHOTO = images.resize(images.open_image("rocket"), 40)
