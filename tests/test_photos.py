@@ -208,6 +208,12 @@ def test_ctrl_c_in_the_first_iterations_leaves_no_file(photo, tmp_path, monkeypa
     assert result.exit_code and {path.name for path in tmp_path.iterdir()} == {"photo.png"}
 
 
+def test_the_fit_of_a_restoration_can_be_asked_once_it_has_ended():
+    run = restore.denoise(PHOTO, of(2), runs=1, device="cpu")
+    run.done(progress=False)
+    assert run.fit.iteration == 2
+
+
 def test_an_interrupted_restoration_goes_on(two_cores):
     whole = restore.denoise(PHOTO, of(40), device="cpu").done(progress=False)
     run = restore.denoise(PHOTO, of(40), device="cpu")

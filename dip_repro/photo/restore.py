@@ -165,6 +165,7 @@ class Restoration:
         self.tiles = self.cut(tile)
         self.waiting = deque((run, tile) for tile in self.tiles for run in range(self.runs))
         self.parts: list[Part] = []
+        self.last: Fit | None = None
         self.total, self.weight = torch.zeros(self.runs, len(photo), *self.size), torch.zeros(self.runs, *self.size)
         self.ends = [(0, 0)] * self.runs  # of the newest fit of each run: iterations done, and the one that is kept
         self.finished, self.done_in_finished, self.left = 0, 0, threading.Event()
@@ -253,6 +254,8 @@ class Restoration:
             self.finished += 1
             self.done_in_finished += part.fit.iteration
             self.parts.remove(part)
+            if not self.parts and not self.waiting:
+                self.last = part.fit
 
     def done(self, progress: bool = True) -> Tensor:
         """Run to the end and return the restored image, (C, H', W') in [0, 1], on the CPU."""
@@ -262,8 +265,10 @@ class Restoration:
 
     @property
     def fit(self) -> Fit:
-        """The first of those that go on."""
-        return self.parts[0].fit
+        """The first of those that go on; once all have ended, the last."""
+        if self.parts or self.last is None:
+            return self.parts[0].fit
+        return self.last
 
     @property
     def rule(self) -> stopping.Rule | stopping.Later:
