@@ -165,7 +165,7 @@ class Restoration:
         self.tiles = self.cut(tile)
         self.waiting = deque((run, tile) for tile in self.tiles for run in range(self.runs))
         self.parts: list[Part] = []
-        self.last: Fit | None = None
+        self.last: Part | None = None  # of those that have ended, for what is asked of it afterwards
         self.total, self.weight = torch.zeros(self.runs, len(photo), *self.size), torch.zeros(self.runs, *self.size)
         self.ends = [(0, 0)] * self.runs  # of the newest fit of each run: iterations done, and the one that is kept
         self.finished, self.done_in_finished, self.left = 0, 0, threading.Event()
@@ -255,7 +255,7 @@ class Restoration:
             self.done_in_finished += part.fit.iteration
             self.parts.remove(part)
             if not self.parts and not self.waiting:
-                self.last = part.fit
+                self.last = part
 
     def done(self, progress: bool = True) -> Tensor:
         """Run to the end and return the restored image, (C, H', W') in [0, 1], on the CPU."""
@@ -264,16 +264,21 @@ class Restoration:
         return self.image
 
     @property
-    def fit(self) -> Fit:
+    def foremost(self) -> Part:
         """The first of those that go on; once all have ended, the last."""
-        if self.parts or self.last is None:
-            return self.parts[0].fit
-        return self.last
+        if self.last is not None and not self.parts:
+            return self.last
+        return self.parts[0]
+
+    @property
+    def fit(self) -> Fit:
+        """That of `foremost`."""
+        return self.foremost.fit
 
     @property
     def rule(self) -> stopping.Rule | stopping.Later:
         """What stops it."""
-        return self.parts[0].rule
+        return self.foremost.rule
 
     def image_of(self, part: Part) -> Tensor:
         """Return what the rule of a part keeps, after its first report."""

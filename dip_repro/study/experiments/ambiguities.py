@@ -227,13 +227,17 @@ def _effects(folder: Path, name: str, at: tuple) -> pd.DataFrame:
     return table.sort_values("effect", key=abs, ascending=False, ignore_index=True)
 
 
+def of_rounds(folder: Path) -> pd.DataFrame:
+    """Return `effects` of every round, the smallest pictures and networks first; where : which, in words."""
+    every = [effects(folder, name).assign(where=where) for name, where in WHERE.items()]
+    return pd.concat(every, ignore_index=True).infer_objects()  # a round without records has columns of no type
+
+
 def again(folder: Path = RESULTS) -> pd.DataFrame:
     """Return `effects` of the rounds with the paper's widths; of a reading in two of them, those of larger pictures."""
-    every = pd.concat(
-        [effects(folder, name).assign(where=where) for name, where in WHERE.items() if name != STUDY], ignore_index=True
-    )
-    newest = every.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
-    return newest.infer_objects()  # a round without records has columns of no type
+    every = of_rounds(folder)
+    larger = every[every["where"] != WHERE[STUDY]]
+    return larger.drop_duplicates(["reading", "task"], keep="last", ignore_index=True)
 
 
 def in_list(row) -> str:
@@ -252,8 +256,7 @@ def judged(folder: Path = RESULTS) -> pd.DataFrame:
 
     number, question, reading in words. word : of this effect; list : of the whole question, by its strongest task.
     """
-    every = [effects(folder, name).assign(where=where) for name, where in WHERE.items()]
-    found = pd.concat(every, ignore_index=True).infer_objects()
+    found = of_rounds(folder)
     small = found[found["where"] == WHERE[STUDY]].set_index(["reading", "task"]).effect
     found = found.drop_duplicates(["reading", "task"], keep="last").query("task != 'preimage'")
     entries = {entry["name"]: entry for entry in declaration()["ambiguity"]}
@@ -317,7 +320,7 @@ def differing(folder: Path = RESULTS) -> pd.DataFrame:
         if e["blind"] == "differs"
         for label in ([e["decides"]] if "decides" in e else labels(e))
     ]
-    found = pd.concat([effects(folder, name).assign(size=size) for name, size in WHERE.items()], ignore_index=True)
+    found = of_rounds(folder).rename(columns={"where": "size"})
     found = found[found.reading.isin(wanted)]
     order = pd.Categorical(found.reading, wanted, ordered=True)
     return found.assign(resolved=found.p < 0.05).iloc[order.argsort(kind="stable")]

@@ -87,16 +87,16 @@ ARMS: dict[str, dict[str, Preset]] = {
 def run(cell: Cell) -> Run:
     """Return the run of an arm."""
     side = 512 if cell.task.endswith("large") else 192 if cell.image == "page" else 256
-    network, settings = (getattr(ARMS[cell.task][cell.arm], part) for part in ("network", "settings"))
+    arm = ARMS[cell.task][cell.arm]
     task: Task = OneDamage(cell.image, side, "gaussian", SIGMA, HELD_OUT)
     if cell.task == "restoration":
         task = Restoration(cell.image, side, mask_seed=0)
     elif cell.task == "super-resolution":
         task = SuperResolution(cell.image, 4, side)
     name = f"search/{slug(cell.task)}/{slug(cell.arm)}/{cell.image}-{cell.seed}"
-    network = replace(network, out_channels=PICTURES.get(cell.image, 3))
+    network = replace(arm.network, out_channels=PICTURES.get(cell.image, 3))
     also_at = (2000,) if cell.task == "denoising" else ()
-    return Run(name, task, network, settings, cell.seed, "average", also_at=also_at)
+    return Run(name, task, network, arm.settings, cell.seed, "average", also_at=also_at)
 
 
 # Every arm of one picture before the next picture, so that a search that is cut short compares arms.
